@@ -1,0 +1,35 @@
+"""Errors a user can act on.
+
+Every refusal at a public door is a :class:`BkdError`: one line that names the value and what is
+allowed. The command line prints that line and exits with code 2; in a notebook it is an ordinary
+exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class BkdError(ValueError):
+    """Bad input or a broken file, said in one line that tells what to do."""
+
+
+def unknown(what: str, value: object, known: Iterable[object]) -> BkdError:
+    """Build the error for a name that is not registered.
+
+    Parameters
+    ----------
+    what : str
+        The kind of thing, for example ``"subject"``.
+    value : object
+        What was asked for.
+    known : iterable
+        What could have been asked for.
+
+    Returns
+    -------
+    BkdError
+        To be raised by the caller.
+    """
+    names = ", ".join(str(item) for item in known) or "none"
+    return BkdError(f"unknown {what} {value!r}; known: {names}")

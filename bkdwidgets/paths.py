@@ -1,0 +1,51 @@
+"""Where files live: what ships with the project, what is cached on the reader's machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_dir() -> Path:
+    """Return the folder of shipped data: ``data/`` of a clone, or its copy inside the wheel."""
+    packaged = _PACKAGE / "_data"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "data"
+
+
+def cache_dir() -> Path:
+    """Return the folder for what is downloaded or converted once (``BKDWIDGETS_CACHE`` moves it)."""
+    named = os.environ.get("BKDWIDGETS_CACHE")
+    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("bkdwidgets"))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def written_beside(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` that replaces it only when the block succeeds.
+
+    A reader therefore never sees half a file, and an interrupted write leaves nothing behind that
+    the next call could mistake for the real thing.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o644)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
