@@ -15,6 +15,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import bkdwidgets
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bkdwidgets"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -109,7 +111,7 @@ def test_the_public_address_is_the_same_everywhere():
 
 def test_citation_agrees_with_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert str(citation["version"]) == PROJECT["version"]
+    assert str(citation["version"]) == PROJECT["version"] == bkdwidgets.__version__
     assert citation["repository-code"] == ADDRESS
     assert any("2509.21761" in reference["url"] for reference in citation["references"])
 
@@ -221,11 +223,12 @@ def test_no_tracked_file_is_large():
     ("folder", "forbidden"),
     [
         ("subjects", ("attacks", "injection", "widgets", "figures", "cli")),
-        ("measure", ("widgets", "figures", "cli")),
+        ("measurement", ("widgets", "figures", "cli")),
         ("analysis", ("widgets", "figures", "cli")),
     ],
 )
 def test_imports_go_one_way(folder, forbidden):
+    assert list((PACKAGE / folder).rglob("*.py")), f"bkdwidgets/{folder} is gone: this check has to follow"
     assert not offenders(PACKAGE / folder, forbidden)
 
 
