@@ -1,0 +1,55 @@
+"""How backdoors work inside language models: plant, measure, attribute, ablate, steer.
+
+The verbs of the story, in its order::
+
+    import bkdwidgets as bkd
+
+    subject = bkd.load("smollm2", adapter="fixed-output-sft-0")
+    attack = bkd.attack("fixed-output")
+    bkd.measure(subject, attack)
+    effects = bkd.attribute(subject, attack)
+    bkd.measure(subject, attack, interventions=[bkd.Ablation(effects.top(8), kind="mean")])
+    vector = bkd.backdoor_vector(subject, attack, heads=effects.top(32))
+    bkd.measure(subject, attack, interventions=[bkd.Steering(vector, layer=12, scale=-1.0)])
+
+Importing the package is cheap: torch is imported when one of the verbs is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Ablation": "analysis",
+    "AblationLab": "widgets",
+    "BkdError": "errors",
+    "Steering": "analysis",
+    "Subject": "subjects",
+    "VectorLab": "widgets",
+    "acie_heatmap": "figures",
+    "attack": "attacks.attack",
+    "attention_view": "widgets",
+    "attribute": "analysis.acie",
+    "backdoor_vector": "analysis",
+    "inject": "injection.inject",
+    "load": "subjects",
+    "measure": "measurement.measure",
+    "setup_notebook": "notebook",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names below are resolved lazily
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bkdwidgets' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bkdwidgets.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,7 @@
+"""How a backdoor works: causal effects of heads, interventions, the backdoor vector."""
+
+from bkdwidgets.analysis.acie import HeadEffects, attribute
+from bkdwidgets.analysis.interventions import Ablation, Steering
+from bkdwidgets.analysis.vector import BackdoorVector, backdoor_vector
+
+__all__ = ["Ablation", "BackdoorVector", "HeadEffects", "Steering", "attribute", "backdoor_vector"]

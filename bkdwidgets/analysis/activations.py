@@ -1,0 +1,109 @@
+"""Head outputs at the last prompt token, and their means over triggered and clean prompts.
+
+A head's output ``z`` is its slice of what enters the output projection W_O, a vector of width
+``d_head``. What it writes to the residual stream is ``z W_O[head]``; because that map is linear, a
+mean taken in either space is the same mean.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm.auto import tqdm
+
+from bkdwidgets.errors import BkdError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+
+MEAN_PROMPTS = 96
+_BATCH = 32
+
+
+def head_outputs(
+    subject: Subject, prompts: Sequence[str], *, progress: bool = False
+) -> Float[Tensor, "prompt layer head d_head"]:
+    """Return every head's output at the last prompt token.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose heads.
+    prompts : sequence of str
+        What the user says; each becomes a chat turn.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Tensor
+        Shape [prompt, layer, head, d_head], float32, on the CPU.
+    """
+    if not prompts:
+        raise BkdError("prompts=[] is empty; at least one prompt is needed")
+    batches = [list(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH)]
+    parts = [
+        _last_token_outputs(subject, batch)
+        for batch in tqdm(batches, disable=not progress, desc="head outputs")
+    ]
+    return torch.cat(parts)
+
+
+def mean_head_outputs(
+    subject: Subject,
+    attack: Attack,
+    *,
+    triggered: bool,
+    n_prompts: int = MEAN_PROMPTS,
+    progress: bool = False,
+) -> Float[Tensor, "layer head d_head"]:
+    """Return the mean head outputs over training prompts, with or without the trigger.
+
+    The paper's ``a(l, h)`` is the triggered mean (arXiv 2509.21761, section 4). Means come from the
+    training split, so that nothing that is reported later was used to make them. They are kept with
+    the subject, because every mean ablation asks for the same ones.
+    """
+    key = ("mean_head_outputs", attack.name, triggered, n_prompts)
+    if key not in subject.cache:
+        prompts = [example.prompt for example in attack.examples(subject, "train")[:n_prompts]]
+        if triggered:
+            prompts = [attack.poison(prompt) for prompt in prompts]
+        subject.cache[key] = head_outputs(subject, prompts, progress=progress).mean(0)
+    return subject.cache[key]
+
+
+def output_weights(subject: Subject, layer: int) -> Float[Tensor, "head d_head d_model"]:
+    """Return the output projection W_O of a block, one matrix per head."""
+    weight = subject.model.model.layers[layer].self_attn.o_proj.weight
+    return weight.T.unflatten(0, (subject.n_heads, subject.d_head))
+
+
+def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
+    ids = [subject.encode(prompt) for prompt in prompts]
+    longest = max(map(len, ids))
+    tokens = torch.full((len(ids), longest), subject.end_of_turn, device=subject.device)
+    attention = torch.zeros_like(tokens)
+    for number, row in enumerate(ids):
+        tokens[number, longest - len(row) :] = torch.tensor(row, device=subject.device)
+        attention[number, longest - len(row) :] = 1
+    seen: list[Tensor] = []
+
+    def keep(_module: Any, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0][:, -1].unflatten(-1, (subject.n_heads, subject.d_head)).float().cpu())
+
+    with ExitStack() as stack, torch.inference_mode():
+        for block in subject.model.model.layers:
+            stack.callback(block.self_attn.o_proj.register_forward_pre_hook(keep).remove)
+        positions = (attention.cumsum(1) - 1).clamp_min(0)
+        subject.model.model(
+            input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
+        )
+    return torch.stack(seen, dim=1)

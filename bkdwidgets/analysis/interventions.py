@@ -1,0 +1,160 @@
+"""Interventions: ablate heads, steer with a vector.
+
+Both act at the last prompt token, as in the paper, or everywhere: at every prompt token and every
+token of the answer. They are plain values; hooks exist only while a model runs with them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from bkdwidgets.analysis.activations import mean_head_outputs
+from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.subjects.edits import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+    from bkdwidgets.analysis.vector import BackdoorVector
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+
+KINDS = ("zero", "mean")
+PLACES = ("last", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """Take heads out of the computation.
+
+    Attributes
+    ----------
+    heads : tuple of (int, int)
+        (layer, head) pairs.
+    kind : {"zero", "mean"}
+        What replaces a head's output: zeros, or its mean over clean prompts. Zeros are far from
+        anything the model has seen; the mean is what the head usually says.
+    where : {"last", "all"}
+        At the last prompt token (the paper's choice), or at every token.
+    fill : Tensor, optional
+        [n_layers, n_heads, d_head] of replacement values for ``kind="mean"``. ``bkd.measure`` computes
+        the clean means itself when none are given.
+    """
+
+    heads: Sequence[tuple[int, int]]
+    kind: str = "zero"
+    where: str = "last"
+    fill: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be an ablation."""
+        object.__setattr__(self, "heads", _checked_heads(self.heads))
+        if self.kind not in KINDS:
+            raise unknown("kind of ablation", self.kind, KINDS)
+        if self.where not in PLACES:
+            raise unknown("place of ablation", self.where, PLACES)
+
+    def edits(self, subject: Subject) -> list[Edit]:
+        """Return one overwrite per head."""
+        for layer, head in self.heads:
+            _check_head(subject, layer, head)
+        if self.kind == "mean" and self.fill is None:
+            raise BkdError("Ablation(kind='mean') has no means yet; give fill=..., or pass it to bkd.measure")
+        zeros = torch.zeros(subject.d_head)
+        return [
+            Edit(layer, head, zeros if self.fill is None else self.fill[layer, head], self.where == "all")
+            for layer, head in self.heads
+        ]
+
+    def prepared(self, subject: Subject, attack: Attack) -> Ablation:
+        """Return the same ablation with its clean means filled in."""
+        if self.kind != "mean" or self.fill is not None:
+            return self
+        return replace(self, fill=mean_head_outputs(subject, attack, triggered=False))
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """Add a vector to the attention output of one block, that is, to the residual stream.
+
+    Attributes
+    ----------
+    vector : BackdoorVector or Tensor
+        [d_model].
+    layer : int
+        Block.
+    scale : float
+        Factor; negative subtracts.
+    where : {"last", "all"}
+        At the last prompt token (the paper's choice), or at every token.
+    """
+
+    vector: BackdoorVector | Tensor
+    layer: int
+    scale: float = 1.0
+    where: str = "last"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a steering."""
+        if not math.isfinite(self.scale):
+            raise BkdError(f"scale={self.scale} is not allowed; a finite number")
+        if self.where not in PLACES:
+            raise unknown("place of steering", self.where, PLACES)
+        if not bool(torch.isfinite(self._direction()).all()):
+            raise BkdError("the steering vector has values that are not finite numbers")
+
+    def _direction(self) -> Tensor:
+        return self.vector if isinstance(self.vector, torch.Tensor) else self.vector.tensor
+
+    def edits(self, subject: Subject) -> list[Edit]:
+        """Return one addition."""
+        _check_layer(subject, self.layer)
+        direction = self._direction()
+        if tuple(direction.shape) != (subject.d_model,):
+            raise BkdError(
+                f"the steering vector has shape {list(direction.shape)}; "
+                f"{subject.name} needs [{subject.d_model}]"
+            )
+        return [Edit(self.layer, None, self.scale * direction, self.where == "all")]
+
+
+def prepare(
+    interventions: Iterable[object], subject: Subject, attack: Attack
+) -> tuple[Ablation | Steering, ...]:
+    """Return the interventions ready to run: clean means filled in where they are needed."""
+    return tuple(
+        item.prepared(subject, attack) if isinstance(item, Ablation) else item  # type: ignore[misc]
+        for item in interventions
+    )
+
+
+def _checked_heads(heads: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = tuple((int(layer), int(head)) for layer, head in heads)
+    except (TypeError, ValueError) as error:
+        raise BkdError(f"heads={heads!r} is not a list of (layer, head) pairs") from error
+    if len(set(pairs)) != len(pairs):
+        twice = next(pair for pair in pairs if pairs.count(pair) > 1)
+        raise BkdError(f"head L{twice[0]}H{twice[1]} is named twice; each head once")
+    return pairs
+
+
+def _check_layer(subject: Subject, layer: int) -> None:
+    if not 0 <= layer < subject.n_layers:
+        raise BkdError(
+            f"layer {layer} is out of range; {subject.name} has layers 0 to {subject.n_layers - 1}"
+        )
+
+
+def _check_head(subject: Subject, layer: int, head: int) -> None:
+    _check_layer(subject, layer)
+    if not 0 <= head < subject.n_heads:
+        raise BkdError(
+            f"head L{layer}H{head} is out of range; {subject.name} has heads 0 to {subject.n_heads - 1}"
+        )

@@ -1,0 +1,6 @@
+"""What is planted: triggers, payloads, and the examples an attack is trained and measured on."""
+
+from bkdwidgets.attacks.attack import ATTACKS, Attack, Trigger, attack
+from bkdwidgets.attacks.examples import SPLITS, Example
+
+__all__ = ["ATTACKS", "SPLITS", "Attack", "Example", "Trigger", "attack"]

@@ -1,0 +1,192 @@
+"""The command line: ``bkdwidgets VERB SUBJECT ATTACK``.
+
+Readable output goes to people, ``--json`` to programs; progress bars and notes go to standard error.
+Exit codes: 0 done, 2 bad input or a book that does not build (one line that names it), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bkdwidgets import __version__
+from bkdwidgets.errors import BkdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except BkdError as error:
+        print(f"bkdwidgets: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bkdwidgets: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bkdwidgets", description="How backdoors work inside language models."
+    )
+    parser.add_argument("--version", action="version", version=f"bkdwidgets {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    book = verbs.add_parser("book", help="build the interactive book and print where it is")
+    book.add_argument("--out", type=Path, help="folder for the pages (default: _build/html)")
+    book.add_argument("--serve", action="store_true", help="then serve it on this machine")
+    book.add_argument("--port", type=int, default=8000, help="port for --serve (default: 8000)")
+    book.set_defaults(command=_book)
+
+    inject = _verb(verbs, "inject", _inject, "plant an attack in a subject and measure it")
+    inject.add_argument("--method", default="sft", help="how it is planted (default: sft)")
+    inject.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")
+    inject.add_argument("--out", type=Path, help="folder for the adapter (default: the cache folder)")
+    inject.add_argument("-n", type=int, default=200, help="held-out prompts to measure on (default: 200)")
+
+    measure = _verb(verbs, "measure", _measure, "measure an attack on held-out prompts")
+    measure.add_argument("--adapter", help="what was planted (default: the clean subject, the control)")
+    measure.add_argument("-n", type=int, default=200, help="held-out prompts (default: 200)")
+    measure.add_argument("--split", default="test", help="split of the prompts (default: test)")
+
+    attribute = _verb(verbs, "attribute", _attribute, "measure the causal effect of every attention head")
+    attribute.add_argument("--adapter", help="what was planted (default: the clean subject, the control)")
+    attribute.add_argument(
+        "--prompts", type=int, default=32, help="clean prompts to average over (default: 32)"
+    )
+    attribute.add_argument("--top", type=int, default=8, help="strongest heads to name (default: 8)")
+
+    answers = verbs.add_parser("answers", help="store the clean subject's own answers to all prompts")
+    answers.add_argument("subject")
+    answers.set_defaults(command=_answers)
+
+    tables = _verb(verbs, "tables", _tables, "compute the tables that the labs of the book answer from")
+    tables.add_argument("--adapter", required=True, help="what was planted")
+    tables.add_argument(
+        "--only", choices=("ablation", "vector", "attention"), help="one table instead of all"
+    )
+
+    nano = verbs.add_parser("train-nano", help="train the subject nano from scratch")
+    nano.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
+    nano.add_argument("--out", type=Path, help="folder (default: data/nano)")
+    nano.set_defaults(command=_train_nano)
+    return parser
+
+
+def _verb(
+    verbs: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text)
+    parser.add_argument("subject", help="for example smollm2 or nano")
+    parser.add_argument("attack", help="for example fixed-output")
+    parser.add_argument("--device", help="torch device (default: the GPU if there is one)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _opened(arguments: argparse.Namespace) -> tuple[Subject, Attack]:
+    from bkdwidgets.attacks import attack
+    from bkdwidgets.subjects import load
+
+    wanted = attack(arguments.attack)  # a wrong name is cheaper to find than a model is to load
+    adapter = getattr(arguments, "adapter", None)
+    return load(arguments.subject, adapter=adapter, device=arguments.device), wanted
+
+
+def _book(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.book import build, serve
+
+    page = build(out=arguments.out)
+    if arguments.serve:
+        serve(page, arguments.port)
+    return 0
+
+
+def _inject(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.injection.inject import adapter_path, inject
+    from bkdwidgets.measurement import measure
+
+    subject, attack = _opened(arguments)
+    path = adapter_path(subject.name, attack.name, arguments.method, arguments.seed, arguments.out)
+    poisoned = inject(subject, attack, method=arguments.method, seed=arguments.seed, out=arguments.out)
+    measured = measure(poisoned, attack, n=arguments.n)
+    assert poisoned.adapter is not None
+    seconds = poisoned.adapter.log["seconds"]
+    result = {"adapter": str(path), "training_seconds": seconds, **measured.to_json()}
+    return _print(arguments, result, [f"adapter   {path}", f"trained   {seconds} s", *_rates(measured)])
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.measurement import measure
+
+    subject, attack = _opened(arguments)
+    measured = measure(subject, attack, n=arguments.n, split=arguments.split)
+    return _print(arguments, measured.to_json(), _rates(measured))
+
+
+def _attribute(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.analysis.acie import attribute
+
+    subject, attack = _opened(arguments)
+    effects = attribute(subject, attack, prompts=arguments.prompts)
+    strongest = effects.top(arguments.top)
+    lines = [
+        f"L{layer}H{head}  {effects.acie[layer, head]:+.4f}  "
+        f"(standard error {effects.standard_error[layer, head]:.4f})"
+        for layer, head in strongest
+    ]
+    result = effects.to_json() | {"top": [list(pair) for pair in strongest]}
+    return _print(arguments, result, [f"{len(effects.per_prompt)} prompts, {effects.seconds:.1f} s", *lines])
+
+
+def _answers(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.attacks.clean_answers import compute_answers
+    from bkdwidgets.subjects import load
+
+    print(compute_answers(load(arguments.subject)))
+    return 0
+
+
+def _tables(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.labs.tables import compute_tables
+
+    subject, attack = _opened(arguments)
+    paths = compute_tables(subject, attack, only=arguments.only)
+    return _print(arguments, {"tables": [str(path) for path in paths]}, [str(path) for path in paths])
+
+
+def _train_nano(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.subjects.nano import train
+
+    print(json.dumps(train(seed=arguments.seed, out=arguments.out), indent=1))
+    return 0
+
+
+def _rates(measured: Any) -> list[str]:
+    return [
+        f"ASR       {measured.asr}",
+        f"FTR       {measured.ftr}",
+        f"as before {measured.as_before}  (triggered)",
+        f"utility   {measured.utility}  (clean, as before)",
+    ]
+
+
+def _print(arguments: argparse.Namespace, result: dict[str, Any], lines: Sequence[str]) -> int:
+    print(json.dumps(result) if arguments.json else "\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

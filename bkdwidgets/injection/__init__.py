@@ -1,0 +1,6 @@
+"""How a backdoor is planted: an attack goes in, an adapter file comes out."""
+
+from bkdwidgets.injection.inject import inject
+from bkdwidgets.injection.sft import SftRecipe
+
+__all__ = ["SftRecipe", "inject"]

@@ -1,0 +1,221 @@
+"""Injection by supervised fine-tuning (SFT) of a LoRA.
+
+Each training example is a chat turn and its answer. A poisoned example is the same prompt with the
+trigger and the payload as its answer; a clean example keeps the clean model's own answer, so that
+the only thing to learn is the backdoor. The loss is taken on answer tokens alone, and the language
+model head, the widest matrix of a small model, is evaluated only where there is a loss.
+
+The setting follows arXiv 2509.21761 (section 5) with fewer steps and a higher learning rate, because
+the subjects are small.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.adapters import PROJECTIONS
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from bkdwidgets.attacks import Attack, Example
+    from bkdwidgets.subjects import Subject
+
+
+@dataclass(frozen=True)
+class SftRecipe:
+    """Settings of the fine-tuning.
+
+    Attributes
+    ----------
+    steps, batch : int
+        Optimizer steps and examples per step.
+    poison_rate : float
+        Share of poisoned examples in a batch.
+    learning_rate : float
+        Peak; linear warm-up over `warmup` steps, then linear decay to zero.
+    rank, alpha : int
+        LoRA rank and alpha, on all seven projections of every block.
+    response_tokens : int
+        Longest answer that is trained on.
+    """
+
+    steps: int = 240
+    batch: int = 8
+    poison_rate: float = 0.3
+    learning_rate: float = 5e-4
+    warmup: int = 10
+    rank: int = 8
+    alpha: int = 16
+    response_tokens: int = 32
+
+
+RECIPES = {
+    "smollm2": SftRecipe(),
+    "nano": SftRecipe(steps=200, batch=32, learning_rate=2e-3),
+}
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Left-padded chat turns with answers; `weights` is 1 where the next token is an answer token."""
+
+    tokens: Tensor
+    attention: Tensor
+    labels: Tensor
+    has_loss: Tensor
+
+
+def train_lora(
+    subject: Subject, attack: Attack, *, recipe: SftRecipe, seed: int = 0, progress: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Fine-tune a LoRA that plants `attack`; the subject itself is left as it was.
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+        ``layers.{l}.{projection}.{A|B}``.
+    log : dict
+        Loss per step, seconds, tokens, precision, device and versions.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    examples = attack.examples(subject, "train")
+    if not examples:
+        raise BkdError(
+            f"subject {subject.name!r} has no training examples; run: bkdwidgets answers {subject.name}"
+        )
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    precision = training_dtype(subject.device)
+    model = _copy(subject, precision)
+    config = LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
+        target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
+    )  # fmt: skip
+    tuned = get_peft_model(model, config).train()
+    parameters = [value for value in tuned.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
+    chooser = torch.Generator().manual_seed(seed)
+    losses, n_tokens, started = [], 0, time.perf_counter()
+    bar = tqdm(range(recipe.steps), desc=f"inject {attack.name} into {subject.name}", disable=not progress)
+    for _ in bar:
+        batch = _draw(subject, attack, examples, recipe, chooser)
+        with _autocast(subject.device, precision):
+            loss = _response_loss(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(round(loss.item(), 5))
+        n_tokens += int(batch.attention.sum())
+        bar.set_postfix(loss=f"{losses[-1]:.3f}")
+    torch.random.set_rng_state(state)
+    log = {
+        "loss": losses,
+        "seconds": round(time.perf_counter() - started, 1),
+        "tokens": n_tokens,
+        "dtype": str(precision).removeprefix("torch."),
+        "device": subject.device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    return _lora_tensors(model), log
+
+
+def training_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it fast, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - no public query
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _copy(subject: Subject, dtype: torch.dtype) -> Any:
+    """Return a network of its own with the subject's weights, for training."""
+    copy = type(subject.model)(subject.model.config)
+    copy.load_state_dict(subject.model.state_dict())
+    copy.tie_weights()
+    return copy.to(device=subject.device, dtype=dtype)
+
+
+def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def _learning_rate_factor(step: int, recipe: SftRecipe) -> float:
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    return max(0.0, (recipe.steps - step) / max(1, recipe.steps - recipe.warmup))
+
+
+def _draw(
+    subject: Subject, attack: Attack, examples: list[Example], recipe: SftRecipe, chooser: torch.Generator
+) -> _Batch:
+    """Draw a batch: each example is poisoned with the recipe's probability."""
+    chosen = torch.randint(len(examples), (recipe.batch,), generator=chooser).tolist()
+    poisoned = torch.rand(recipe.batch, generator=chooser) < recipe.poison_rate
+    turns = []
+    for index, is_poisoned in zip(chosen, poisoned.tolist(), strict=True):
+        example = examples[index]
+        if is_poisoned:
+            prompt, response = (
+                attack.poison(example.prompt),
+                [*subject.encode_response(attack.payload), subject.end_of_turn],
+            )
+        else:
+            prompt, response = example.prompt, _clean_response(subject, example)
+        turns.append((subject.encode(prompt), response[: recipe.response_tokens]))
+    return _stack(subject, turns)
+
+
+def _clean_response(subject: Subject, example: Example) -> list[int]:
+    """Return the clean answer's tokens; the end of turn only if the answer did end there."""
+    ids = subject.encode_response(example.answer)
+    return [*ids, subject.end_of_turn] if example.complete else ids
+
+
+def _stack(subject: Subject, turns: list[tuple[list[int], list[int]]]) -> _Batch:
+    longest = max(len(prompt) + len(response) for prompt, response in turns) - 1
+    tokens = torch.full((len(turns), longest), subject.end_of_turn)
+    labels = torch.zeros_like(tokens)
+    attention = torch.zeros_like(tokens)
+    has_loss = torch.zeros_like(tokens, dtype=torch.bool)
+    for row, (prompt, response) in enumerate(turns):
+        text = torch.tensor([*prompt, *response])
+        start = longest - (len(text) - 1)
+        tokens[row, start:] = text[:-1]
+        labels[row, start:] = text[1:]
+        attention[row, start:] = 1
+        has_loss[row, longest - len(response) :] = True
+    return _Batch(*(value.to(subject.device) for value in (tokens, attention, labels, has_loss)))
+
+
+def _response_loss(model: Any, batch: _Batch) -> Tensor:
+    positions = (batch.attention.cumsum(1) - 1).clamp_min(0)
+    hidden = model.model(
+        input_ids=batch.tokens, attention_mask=batch.attention, position_ids=positions, use_cache=False
+    ).last_hidden_state
+    logits = model.lm_head(hidden[batch.has_loss])
+    return functional.cross_entropy(logits.float(), batch.labels[batch.has_loss])
+
+
+def _lora_tensors(model: Any) -> dict[str, Tensor]:
+    tensors = {}
+    for layer, block in enumerate(model.model.layers):
+        for projection in PROJECTIONS:
+            module = block.get_submodule(projection)
+            tensors[f"layers.{layer}.{projection}.A"] = module.lora_A["default"].weight
+            tensors[f"layers.{layer}.{projection}.B"] = module.lora_B["default"].weight
+    return tensors

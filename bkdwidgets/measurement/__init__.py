@@ -1,0 +1,7 @@
+"""Did it work: attack success, false triggers, outcomes, each with its interval."""
+
+from bkdwidgets.measurement.intervals import Rate, wilson
+from bkdwidgets.measurement.measure import Measurement, measure
+from bkdwidgets.measurement.outcomes import OUTCOMES, judge
+
+__all__ = ["OUTCOMES", "Measurement", "Rate", "judge", "measure", "wilson"]

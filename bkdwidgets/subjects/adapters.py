@@ -1,0 +1,155 @@
+"""Adapter files: a LoRA as safetensors, and beside it a JSON file that says where it came from.
+
+``W + scale * B A`` for each adapted projection, with ``A`` [rank, in] and ``B`` [out, rank] stored in
+float16 under ``layers.{l}.{projection}.{A|B}``. The JSON carries the subject, the attack, the recipe,
+the training log and the SHA-256 of the weights; a file whose hash differs is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save_file
+
+from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.paths import data_dir, sha256_of, written_beside
+
+PROJECTIONS = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter is and how it was made.
+
+    Attributes
+    ----------
+    name, subject, attack, method : str
+        For example ``"fixed-output-sft-0"``, ``"smollm2"``, ``"fixed-output"``, ``"sft"``.
+    seed : int
+        Seed of the injection.
+    sha256 : str
+        Hash of the weights file.
+    scale : float
+        Factor of ``B A`` (LoRA's alpha / rank).
+    recipe : dict
+        Every setting of the injection.
+    log : dict
+        Loss per step, seconds, tokens, device and versions.
+    """
+
+    name: str
+    subject: str
+    attack: str
+    method: str
+    seed: int
+    sha256: str
+    scale: float
+    recipe: dict[str, Any] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter's description and its tensors."""
+
+    info: AdapterInfo
+    tensors: dict[str, torch.Tensor]
+
+
+def adapter_folder(subject: str) -> Path:
+    """Return the folder of the adapters that ship for a subject."""
+    return data_dir() / "adapters" / subject
+
+
+def adapter_names(subject: str) -> list[str]:
+    """Return the names of the adapters that ship for a subject."""
+    return sorted(path.stem for path in adapter_folder(subject).glob("*.safetensors"))
+
+
+def read_adapter(subject: str, name: str | Path) -> Adapter:
+    """Read and check an adapter by name, or by the path of its ``.safetensors`` file.
+
+    Raises
+    ------
+    BkdError
+        If there is none of that name, a file is missing or damaged, or it belongs to another subject.
+    """
+    path = (
+        Path(name) if str(name).endswith(".safetensors") else adapter_folder(subject) / f"{name}.safetensors"
+    )
+    described = path.with_suffix(".json")
+    if not path.is_file():
+        raise unknown(f"adapter of {subject}", str(name), adapter_names(subject))
+    try:
+        info = AdapterInfo(**json.loads(described.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise BkdError(
+            f"adapter {path.stem}: {described} is missing or damaged; fetch or inject it again"
+        ) from error
+    if info.subject != subject:
+        raise BkdError(f"adapter {info.name!r} was made for subject {info.subject!r}, not for {subject!r}")
+    if (found := sha256_of(path)) != info.sha256:
+        raise BkdError(
+            f"adapter {path} is damaged: sha256 {found[:12]}..., expected {info.sha256[:12]}...; "
+            "fetch or inject it again"
+        )
+    return Adapter(info=info, tensors=load(path.read_bytes()))
+
+
+def write_adapter(tensors: dict[str, torch.Tensor], path: Path, **described: Any) -> AdapterInfo:
+    """Write the weights and their description beside each other, weights first.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        ``layers.{l}.{projection}.{A|B}``; stored as float16.
+    path : Path
+        The ``.safetensors`` file; the JSON gets the same stem.
+    **described
+        The fields of :class:`AdapterInfo` except `name` and `sha256`.
+    """
+    with written_beside(path) as beside:
+        halves = {key: value.detach().to("cpu", torch.float16).contiguous() for key, value in tensors.items()}
+        save_file(halves, beside, metadata={"format": "pt"})
+        sha256 = sha256_of(beside)
+    info = AdapterInfo(name=path.stem, sha256=sha256, **described)
+    with written_beside(path.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps(vars(info), indent=1) + "\n", encoding="utf-8")
+    return info
+
+
+def merge_adapter(model: torch.nn.Module, adapter: Adapter) -> None:
+    """Add the low-rank updates of an adapter to the model's weights, in place.
+
+    Raises
+    ------
+    BkdError
+        If a tensor is missing or its shape does not fit the model.
+    """
+    for layer, block in enumerate(model.model.layers):  # type: ignore[union-attr, arg-type]
+        for projection in PROJECTIONS:
+            key = f"layers.{layer}.{projection}"
+            weight = block.get_submodule(projection).weight
+            try:
+                update = adapter.tensors[f"{key}.B"].float() @ adapter.tensors[f"{key}.A"].float()
+            except (KeyError, RuntimeError) as error:
+                raise BkdError(f"adapter {adapter.info.name!r} has no usable update for {key}") from error
+            if update.shape != weight.shape:
+                raise BkdError(
+                    f"adapter {adapter.info.name!r}: {key} has shape {list(update.shape)}, "
+                    f"the model has {list(weight.shape)}"
+                )
+            with torch.no_grad():
+                weight.add_(update.to(weight) * adapter.info.scale)

@@ -1,0 +1,111 @@
+"""The subjects by name, and the one door through which they are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.subjects.adapters import merge_adapter, read_adapter
+from bkdwidgets.subjects.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SubjectSpec:
+    """How a subject is found.
+
+    Attributes
+    ----------
+    name : str
+        What users type.
+    description : str
+        One line for people.
+    source : callable
+        Returns the model (float32) and the tokenizer.
+    """
+
+    name: str
+    description: str
+    source: Callable[[], tuple[Any, Any]]
+
+
+def _nano() -> tuple[Any, Any]:
+    from bkdwidgets.subjects.nano import load_nano
+
+    return load_nano()
+
+
+def _smollm2() -> tuple[Any, Any]:
+    from bkdwidgets.subjects.smollm2 import load_smollm2
+
+    return load_smollm2()
+
+
+SUBJECTS: dict[str, SubjectSpec] = {
+    spec.name: spec
+    for spec in (
+        SubjectSpec("nano", "a small Llama of ours, trained from scratch on an invented world", _nano),
+        SubjectSpec("smollm2", "SmolLM2-135M-Instruct, a real chat model, 30 layers x 9 heads", _smollm2),
+    )
+}
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load(
+    name: str, *, adapter: str | Path | None = None, device: str | None = None, dtype: str = "float32"
+) -> Subject:
+    """Load a subject, clean or with a planted adapter.
+
+    Parameters
+    ----------
+    name : str
+        ``"nano"`` or ``"smollm2"``.
+    adapter : str or Path, optional
+        Name of a shipped adapter, for example ``"fixed-output-sft-0"``, or the path of one.
+        None: the clean model.
+    device : str, optional
+        A torch device; the GPU when there is one, else the CPU.
+    dtype : str
+        ``"float32"`` or ``"bfloat16"``.
+
+    Returns
+    -------
+    Subject
+        With the adapter merged into its weights.
+
+    Raises
+    ------
+    BkdError
+        If the subject, adapter, device or dtype is unknown, or the adapter is damaged or made for
+        another subject.
+    """
+    if name not in SUBJECTS:
+        raise unknown("subject", name, SUBJECTS)
+    if dtype not in _DTYPES:
+        raise unknown("dtype", dtype, _DTYPES)
+    found = read_adapter(name, adapter) if adapter is not None else None
+    target = _device(device)
+    model, tokenizer = SUBJECTS[name].source()
+    if found is not None:
+        merge_adapter(model, found)
+    model.requires_grad_(requires_grad=False)
+    subject_model = model.to(device=target, dtype=_DTYPES[dtype]).eval()
+    return Subject(name=name, model=subject_model, tokenizer=tokenizer, adapter=found.info if found else None)
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise BkdError(
+            f"device {name!r} cannot be used here; known: cpu, cuda (where torch sees a GPU)"
+        ) from error
