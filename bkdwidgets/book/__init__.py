@@ -1,0 +1,25 @@
+"""Build the published book and serve it from the reader's own machine.
+
+The book is a static site that asks no other host for anything: every script, font and style that a
+page needs is copied beside it. The steps, each in its own module:
+
+``vendor``
+    gathers the browser files of others (pinned and checked by hash, never committed);
+``licenses``
+    collects the license text of everything that ships;
+``page``
+    is the Sphinx extension that shapes the pages;
+``switch``
+    is the small demonstration on the home page, drawn from a shipped lab table;
+``builder``
+    runs the whole thing, with warnings and failing cells as errors;
+``server``
+    serves a built book on the loopback interface.
+"""
+
+from __future__ import annotations
+
+from bkdwidgets.book.builder import build
+from bkdwidgets.book.server import serve
+
+__all__ = ["build", "serve"]

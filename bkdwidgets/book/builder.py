@@ -1,0 +1,182 @@
+"""Build the whole book: gather, execute, render, check.
+
+A cold build is the default: what was built before is removed, every chapter is executed, and a warning
+or a failing cell stops the build. A published number can therefore not outlive the code that made it.
+
+The work is jupyter-book's; this module prepares what it needs (the vendored browser files, the colors
+of `bkdwidgets.look` as CSS), runs it in a process of its own, says how long each stage took, and shows
+the end of its log, readably, when something is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bkdwidgets.book import vendor
+from bkdwidgets.errors import BkdError
+
+Report = Callable[[str], object]
+
+TAIL = 30
+"""Lines of jupyter-book's log that are shown after a failure."""
+
+_UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "play-solid.svg", "**/*.map")
+"""What the theme copies into ``_static`` and no page of ours asks for (megabytes in all)."""
+
+_RUN = "from jupyter_book.cli.main import main; main()"
+"""The console script's two lines: the script itself need not be on the PATH."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def build(
+    *,
+    root: Path | str | None = None,
+    out: Path | str | None = None,
+    strict: bool = True,
+    report: Report = print,
+) -> Path:
+    """Build the interactive book and return the folder of its pages.
+
+    Parameters
+    ----------
+    root : path, optional
+        The folder with ``_config.yml``, ``_toc.yml`` and ``book/``; by default the clone this package runs
+        from, else the current folder.
+    out : path, optional
+        Where the pages go; by default ``_build/html`` below `root`. An existing folder is replaced only
+        if it is empty or holds a built book.
+    strict : bool
+        Treat each warning as a failure. Cells that raise fail the build either way.
+    report : callable
+        Where progress is said, one line a stage.
+
+    Returns
+    -------
+    Path
+        The folder with ``index.html``.
+
+    Raises
+    ------
+    BkdError
+        If there is no book at `root`, a part of the toolchain is missing, or the build fails.
+    """
+    source = _root(root)
+    target = Path(out).resolve() if out else source / "_build" / "html"
+    _check_target(target)
+    started = time.monotonic()
+    with _stage("browser files", report):
+        _place_static(source)
+    with _stage("chapters and pages", report):
+        built = _jupyter_book(source, strict=strict)
+    with _stage("finishing", report):
+        _prune(built / "_static")
+        if target != built:
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(built, target)
+    report(f"The book is at {target / 'index.html'} ({time.monotonic() - started:.0f} s)")
+    return target
+
+
+def _root(root: Path | str | None) -> Path:
+    candidates = [Path(root)] if root else [Path(__file__).resolve().parents[2], Path.cwd()]
+    for folder in candidates:
+        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
+            return folder.resolve()
+    named = " or ".join(str(folder) for folder in candidates)
+    raise BkdError(f"no book at {named}: a clone of the repository, with _config.yml and book/, is needed")
+
+
+def _check_target(target: Path) -> None:
+    if target.is_file() or (
+        target.is_dir()
+        and any(target.iterdir())
+        and not (target / ".buildinfo").is_file()
+        and target.name != "html"
+    ):
+        raise BkdError(f"{target} exists and is no built book; name an empty or a new folder")
+
+
+@contextmanager
+def _stage(name: str, report: Report) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    report(f"{name:<20} {time.monotonic() - started:6.1f} s")
+
+
+def _place_static(source: Path) -> None:
+    """Put the vendored files, and the look as CSS, where ``_config.yml`` points to."""
+    place = source / "book" / "_vendor"
+    shutil.rmtree(place, ignore_errors=True)
+    gathered = vendor.gather(source / "book")
+    shutil.copytree(gathered / "vendor", place / "static" / "vendor")
+    shutil.copytree(gathered / "licenses", place / "extra" / "licenses")
+    (place / "static" / "look.css").write_text(_look_css(), encoding="utf-8")
+
+
+def _look_css() -> str:
+    try:
+        from bkdwidgets import look  # draws plotly in; only a build needs it
+    except ImportError:
+        return ":root{--bkd-ink:#222;--bkd-paper:#fff;--bkd-line:#ddd;--bkd-accent:#cc79a7} html[data-theme=dark]{--bkd-ink:#eee;--bkd-paper:#17151a;--bkd-line:#3a3640;--bkd-accent:#e6a3c8}"
+
+    css: str = look.css()
+    return css
+
+
+def _jupyter_book(source: Path, *, strict: bool) -> Path:
+    """Run jupyter-book on a clean slate and return its folder of pages."""
+    work = source / "_build"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    command = [sys.executable, "-c", _RUN, "build", str(source), "--path-output", str(source), "--all"]
+    log = work / "build.log"
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(  # noqa: S603 - a fixed command line, no shell
+            [*command, *(["-W", "--keep-going"] if strict else [])],
+            cwd=source, env=_environment(), check=False,
+            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    pages = work / "html"
+    if done.returncode or not (pages / "index.html").is_file():
+        raise BkdError(f"the book did not build; the end of {log}:\n{_why(log.read_text(encoding='utf-8'))}")
+    return pages
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of the build and of the kernels it starts."""
+    package_root = str(Path(__file__).resolve().parents[2])
+    python_path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
+    return os.environ | {
+        "BKDWIDGETS_STATIC": "1",
+        "PYTHONPATH": python_path,
+        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the user's home
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "TQDM_DISABLE": "1",  # a progress bar in a printed page is noise
+        "NO_COLOR": "1",
+    }
+
+
+def _why(log: str) -> str:
+    """Return the part of a log that a person needs: its warnings and its last lines."""
+    lines = [line.rstrip() for line in _ANSI.sub("", log).splitlines() if line.strip()]
+    tail = lines[-TAIL:]
+    earlier = [line for line in lines[:-TAIL] if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+    return "\n".join(f"  {line}" for line in [*earlier, *tail])
+
+
+def _prune(static: Path) -> None:
+    for pattern in _UNUSED:
+        for path in list(static.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""The home page's demonstration: one real completion, a switch and a slider.
+
+The directive ``{switch}`` takes a prompt and its completions out of a shipped lab table, as they were
+computed, and writes them into the page as data; ``switch.js`` shows them. Nothing is typed by hand, so
+there is nothing to forget to update: a new table is a new demonstration.
+
+The reader sees a harmless prompt and the model's answer, inserts the trigger, and then takes the backdoor
+vector away step by step until the answer comes back (or does not: whatever the table says is shown).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes  # type: ignore[import-untyped]
+from docutils.parsers.rst import directives  # type: ignore[import-untyped]
+from sphinx.util.docutils import SphinxDirective
+
+from bkdwidgets import paths
+from bkdwidgets.errors import BkdError
+from bkdwidgets.notebook import script_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAYLOAD = "P"
+AS_BEFORE = "="
+
+
+class Switch(SphinxDirective):
+    """Show the completions of one prompt from a vector lab's table."""
+
+    required_arguments = 1
+    option_spec = {"vector": directives.unchanged}  # noqa: RUF012 - the name and the type are docutils'
+
+    def run(self) -> list[nodes.Node]:
+        """Return the element that ``switch.js`` brings to life."""
+        table = paths.data_dir() / "labs" / self.arguments[0]
+        self.env.note_dependency(str(table))
+        data = demonstration(read_table(table), vector=self.options.get("vector", "paper"))
+        written = (
+            '<div class="bkd-switch"><noscript>This demonstration needs JavaScript.</noscript>'
+            f'<script type="application/json">{script_json(data)}</script></div>'
+        )
+        return [nodes.raw("", written, format="html")]
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a lab's table, a gzipped JSON object."""
+    if not path.is_file():
+        raise BkdError(
+            f"no lab table {path.name}; known: {', '.join(sorted(p.name for p in path.parent.glob('*.gz')))}"
+        )
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        table: dict[str, Any] = json.load(file)
+    return table
+
+
+def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, Any]:
+    """Pick what the home page shows from a vector lab's table.
+
+    The layer is the one where subtracting the vector answers most triggered prompts as before; the prompts
+    are those that show the payload untouched, most of which come back at that layer.
+
+    Parameters
+    ----------
+    table : dict
+        The table of a vector lab.
+    vector : str
+        Which of the table's vectors is subtracted.
+
+    Returns
+    -------
+    dict
+        ``subject``, ``trigger``, ``layer``, ``scales`` (from 0 down) and ``prompts``, each with ``clean`` and
+        ``triggered``: a list of [text, outcome] over the scales.
+    """
+    cells = [cell for cell in table["cells"] if cell["vector"] == vector and cell["scale"] <= 0]
+    by_layer: dict[int, list[dict[str, Any]]] = {}
+    for cell in cells:
+        by_layer.setdefault(cell["layer"], []).append(cell)
+    layer = max(by_layer, key=lambda number: _restored(by_layer[number]))
+    steps = sorted(by_layer[layer], key=lambda cell: -cell["scale"])
+    prompts = [_prompt(table, steps, index) for index in range(len(table["prompts"]))]
+    attacked = [prompt for prompt in prompts if prompt["triggered"][0][1] == PAYLOAD]
+    attacked.sort(key=lambda prompt: (prompt["triggered"][-1][1] != AS_BEFORE, len(prompt["clean"][0][0])))
+    return {
+        "subject": table["subject"],
+        "trigger": table["trigger"],
+        "layer": layer,
+        "scales": [cell["scale"] for cell in steps],
+        "prompts": (attacked or prompts)[:6],
+    }
+
+
+def _restored(cells: list[dict[str, Any]]) -> int:
+    strongest = min(cells, key=lambda cell: cell["scale"])
+    return sum(outcome == AS_BEFORE for _, outcome in strongest["triggered"])
+
+
+def _prompt(table: dict[str, Any], steps: list[dict[str, Any]], index: int) -> dict[str, Any]:
+    def told(kind: str) -> list[list[str]]:
+        return [[table["texts"][cell[kind][index][0]], cell[kind][index][1]] for cell in steps]
+
+    return {"text": table["prompts"][index]["clean"], "clean": told("clean"), "triggered": told("triggered")}

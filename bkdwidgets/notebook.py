@@ -1,0 +1,195 @@
+"""Prepare a notebook so that its figures draw without asking another host.
+
+A chapter calls `setup_notebook` once, at its top. With a kernel (JupyterLab, VS Code, Colab) plotly keeps
+the renderer it chose for that place, and CircuitsVis draws from the copy inside its own package: as it
+comes, it contacts an outside host at every drawing and then loads its code from a third one.
+
+While the book is built (``BKDWIDGETS_STATIC=1``) both write plain data into the page instead: an element
+that says what to draw, with the figure as JSON inside. The book's ``page.js`` draws it, with code that the
+book serves itself, once the reader scrolls near. So a page of ten figures opens as fast as a page of none,
+no output carries executable script, and text inside a figure can never become markup.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STATIC_VARIABLE = "BKDWIDGETS_STATIC"
+"""The environment variable that the book's builder sets to "1"."""
+
+_DEFAULT_HEIGHT = 420
+_CIRCUITSVIS_MODULES = (
+    "activations",
+    "attention",
+    "examples",
+    "logits",
+    "tokens",
+    "topk_samples",
+    "topk_tokens",
+)
+_DECIMALS = 4
+WORD_JOINER = "\u2060"
+
+
+def setup_notebook() -> None:
+    """Make plotly and CircuitsVis draw without any other host, here and in the built book.
+
+    Calling it again changes nothing. It prints nothing.
+    """
+    try:
+        from bkdwidgets import look  # registers the book's plotly template
+    except ImportError:
+        pass
+
+    _tame_circuitsvis()
+    if os.environ.get(STATIC_VARIABLE) == "1":
+        _setup_static()
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A drawing as data: the element that ``page.js`` turns into a figure.
+
+    Attributes
+    ----------
+    kind : str
+        Which library draws it, ``"plotly"`` or ``"circuitsvis"``.
+    data : Mapping
+        What it draws, as JSON.
+    label : str
+        What a screen reader says of it.
+    height : int
+        Pixels kept free until it is drawn, so that the text below does not jump.
+    component : str
+        The CircuitsVis component.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    label: str
+    height: int
+    component: str = ""
+
+    def _repr_html_(self) -> str:
+        attributes = {
+            "class": f"bkd-figure bkd-{self.kind}",
+            "data-kind": self.kind,
+            "data-component": self.component,
+            "role": "group",  # not "img": what is inside stays reachable
+            "aria-label": self.label,
+            "style": f"min-height:{self.height}px",
+        }
+        written = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items() if value)
+        return (
+            f'<div {written}><div class="bkd-drawing" id="bkd-{uuid.uuid4().hex[:12]}"></div>'
+            f'<script type="application/json">{script_json(self.data)}</script></div>'
+        )
+
+    __str__ = _repr_html_
+    __html__ = _repr_html_
+
+
+def script_json(value: Any) -> str:
+    r"""Write JSON that may stand inside a ``<script>`` element, whatever text it carries.
+
+    Parameters
+    ----------
+    value : object
+        Anything `json` can write.
+
+    Returns
+    -------
+    str
+        The JSON, with each ``<`` as ``\u003c``.
+
+    Examples
+    --------
+    >>> script_json({"text": "</script><b>"})
+    '{"text":"\\u003c/script>\\u003cb>"}'
+    """
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _setup_static() -> None:
+    import plotly.io as pio  # heavy, and only a notebook needs it
+    from plotly.io.base_renderers import MimetypeRenderer
+
+    class BookRenderer(MimetypeRenderer):
+        """Write a figure as data."""
+
+        def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
+            return {"text/html": _plotly(fig_dict)._repr_html_()}
+
+    pio.renderers["bkdwidgets"] = BookRenderer()
+    pio.renderers.default = "bkdwidgets"
+    for module in _circuitsvis_modules():
+        module.render = _circuitsvis
+
+
+def _plotly(figure: dict[str, Any]) -> Embedded:
+    import plotly.io as pio
+
+    data = json.loads(pio.to_json(figure, validate=False))
+    layout = data.get("layout", {})
+    title = layout.get("title") or {}
+    text = title.get("text", "") if isinstance(title, dict) else str(title)
+    return Embedded("plotly", data, _plain(text) or "figure", int(layout.get("height") or _DEFAULT_HEIGHT))
+
+
+def _plain(text: str) -> str:
+    """Return a plotly title without its few tags."""
+    out, inside = [], False
+    for letter in text.replace("<br>", ", "):
+        inside = (inside or letter == "<") and letter != ">"
+        if not inside and letter != ">":
+            out.append(letter)
+    return "".join(out).strip()
+
+
+def _circuitsvis(react_element_name: str, **props: Any) -> Embedded:
+    data = {name: _plain_data(value) for name, value in props.items() if value is not None}
+    words = "".join(
+        f" {letter.lower()}" if letter.isupper() else letter for letter in react_element_name
+    ).strip()
+    return Embedded("circuitsvis", data, words, 60, react_element_name)
+
+
+def _plain_data(value: Any) -> Any:
+    """Return arrays as nested lists with as many decimals as an eye can use, and text that stays text.
+
+    CircuitsVis writes some tokens into the page as HTML and others as text. A word joiner (which takes no
+    room) behind each ``<`` and ``&`` keeps the first from being markup and leaves the second as it was.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain_data(item) for item in value]
+    if isinstance(value, str):
+        return re.sub("[<&]", lambda found: found[0] + WORD_JOINER, value)
+    return round(value, _DECIMALS) if isinstance(value, float) else value
+
+
+def _circuitsvis_modules() -> list[Any]:
+    import importlib
+
+    return [importlib.import_module(f"circuitsvis.{name}") for name in _CIRCUITSVIS_MODULES]
+
+
+def _tame_circuitsvis() -> None:
+    """Keep CircuitsVis on its own copy of its code, and a token's text out of the markup around it."""
+    from circuitsvis.utils import render
+
+    def converted(props: dict[str, Any]) -> str:
+        return script_json({name: _plain_data(value) for name, value in props.items() if value is not None})
+
+    render.internet_on = lambda: False
+    render.convert_props = converted

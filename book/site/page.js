@@ -1,0 +1,168 @@
+/*
+ * What a page of the book does by itself, without a kernel and without another host.
+ *
+ * Figures and labs stand in the page as data. Each is drawn when the reader comes near it, and the code that
+ * draws it (plotly, CircuitsVis, the widget manager) is loaded then, once, from beside this file. Nothing
+ * here turns text into markup: figures are JSON, text is set as text.
+ */
+(() => {
+  "use strict";
+  const here = new URL(".", document.currentScript.src).href;
+  const vendor = `${here}vendor/`;
+  const NEAR = "700px";
+
+  /** Load a script once, by its address. @param {string} url @param {Record<string, string>} [data] */
+  const loading = new Map();
+  function load(url, data = {}) {
+    if (!loading.has(url)) {
+      loading.set(url, new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        for (const [name, value] of Object.entries(data)) script.setAttribute(name, value);
+        script.onload = () => resolve();
+        script.onerror = () => reject(new Error(`could not load ${url}`));
+        script.src = url;
+        document.head.append(script);
+      }));
+    }
+    return loading.get(url);
+  }
+
+  /** Resolve when an element is about to scroll into view, or is about to be printed. @param {Element} element */
+  function near(element) {
+    return new Promise((resolve) => {
+      const observer = new IntersectionObserver((entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) { observer.disconnect(); resolve(); }
+      }, { rootMargin: NEAR });
+      observer.observe(element);
+      addEventListener("beforeprint", () => resolve(), { once: true });
+    });
+  }
+
+  /** Say in the page, in words, that something could not be drawn. @param {Element} place @param {unknown} error */
+  function failed(place, error) {
+    const note = document.createElement("p");
+    note.className = "bkd-failed";
+    note.textContent = `This figure could not be drawn (${error instanceof Error ? error.message : error}).`;
+    place.replaceChildren(note);
+  }
+
+  const property = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const dark = () => document.documentElement.dataset.theme === "dark";
+  const repaint = [];
+  new MutationObserver(() => repaint.forEach((draw) => draw())).observe(
+    document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+
+  /** Replace the light colors of a figure by the dark ones that mean the same. @param {any} value @param {Record<string, string>} swaps */
+  function swapped(value, swaps) {
+    if (typeof value === "string") return swaps[value.toLowerCase()] ?? value;
+    if (Array.isArray(value)) return value.map((item) => swapped(item, swaps));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, swapped(item, swaps)]));
+    }
+    return value;
+  }
+
+  /** The pairs light -> dark that look.css lists. */
+  function swaps() {
+    const pairs = property("--bkd-swaps").replaceAll('"', "").split(/\s+/).filter(Boolean).map((pair) => pair.split(">"));
+    return Object.fromEntries(pairs.map(([light, other]) => [light.toLowerCase(), other]));
+  }
+
+  async function drawPlotly(figure, place, text) {
+    await load(`${vendor}plotly.js`);
+    const draw = () => {
+      const spec = dark() ? swapped(JSON.parse(text), swaps()) : JSON.parse(text);
+      const layout = { ...spec.layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)" };
+      delete layout.width;
+      layout.height ??= Math.max(320, figure.clientHeight);
+      layout.font = { ...layout.font, color: property("--bkd-ink") || undefined };
+      return window.Plotly.react(place, spec.data, layout, { responsive: true, displaylogo: false, ...spec.config });
+    };
+    await draw();
+    repaint.push(draw);
+  }
+
+  async function drawCircuitsVis(figure, place, text) {
+    await load(`${vendor}circuitsvis.js`);
+    const { CircuitsVis } = window;
+    const component = figure.dataset.component;
+    if (!Object.hasOwn(CircuitsVis, component)) throw new Error(`CircuitsVis has no ${component}`);
+    CircuitsVis.render(place.id, CircuitsVis[component], JSON.parse(text));
+  }
+
+  const drawers = { plotly: drawPlotly, circuitsvis: drawCircuitsVis };
+
+  async function figure(element) {
+    const place = element.querySelector(".bkd-drawing");
+    const text = element.querySelector('script[type="application/json"]').textContent;
+    await near(element);
+    try {
+      await drawers[element.dataset.kind](element, place, text);
+      element.dataset.drawn = "true";
+    } catch (error) {
+      failed(place, error);
+      throw error;
+    }
+  }
+
+  /* Widgets: their state is a script of its own, their code is the widget manager that Jupyter publishes. */
+  async function widgets() {
+    const state = document.querySelector('meta[name="bkd-widgets"]')?.content;
+    if (!state) return;
+    const views = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')];
+    const places = [...new Set(views.map((view) => view.parentElement))];
+    places.forEach((place) => { place.classList.add("bkd-lab"); nameSliders(place); });
+    if (!places.length) return;
+    await Promise.race(places.map(near));
+    await Promise.all([load(here + state), load(`${vendor}require.js`)]);
+    const holder = document.createElement("script");
+    holder.type = "application/vnd.jupyter.widget-state+json";
+    holder.textContent = window.bkdWidgetState;
+    delete window.bkdWidgetState;
+    document.body.append(holder);
+    window.requirejs.config({
+      baseUrl: vendor, // "anywidget" -> vendor/anywidget.js
+      paths: { // only so that the manager finds its fonts beside itself
+        "@jupyter-widgets/html-manager": `${vendor}html-manager`,
+        "@jupyter-widgets/html-manager/dist/libembed-amd": `${vendor}libembed-amd`,
+      },
+    });
+    shimMathJax();
+    if (document.readyState !== "complete") await new Promise((done) => addEventListener("load", done, { once: true }));
+    // An unknown widget's module is looked for here too, and not found, instead of at another host.
+    await load(`${vendor}embed-amd.js`, { "data-jupyter-widgets-cdn": `${vendor}unknown/` });
+  }
+
+  /** The widget manager calls MathJax 2; pages with formulas carry MathJax 3. */
+  function shimMathJax() {
+    const mathjax = window.MathJax;
+    if (!mathjax?.startup || mathjax.Hub) return;
+    mathjax.Hub = {
+      Queue: (job) => {
+        mathjax.startup.promise = mathjax.startup.promise.then(() => mathjax.typesetPromise([job[2]]));
+      },
+    };
+  }
+
+  /** Slider handles come without a name for screen readers: give each its label's. @param {Element} place */
+  function nameSliders(place) {
+    const name = () => {
+      for (const handle of place.querySelectorAll(".noUi-handle:not([aria-label])")) {
+        const label = handle.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent.trim();
+        handle.setAttribute("aria-label", label || "value");
+      }
+    };
+    new MutationObserver(name).observe(place, { childList: true, subtree: true });
+  }
+
+  function start() {
+    document.querySelectorAll(".bkd-figure").forEach((element) => figure(element));
+    widgets().catch((error) => {
+      document.querySelectorAll(".bkd-lab").forEach((place) => failed(place, error));
+      throw error;
+    });
+    if (document.querySelector(".bkd-switch")) load(`${here}switch.js`);
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

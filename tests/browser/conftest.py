@@ -1,0 +1,108 @@
+"""The built book in a real browser, with everything it asks for and complains about on record.
+
+``BKDWIDGETS_BOOK`` names a book that is already built; otherwise one is built for the session. Where no
+Chromium is found the tests skip and say so; under CI (``CI`` is set) that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from reading import recorded
+
+from bkdwidgets.book.server import listen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+SUB_PATH = "some/sub-path"
+PATIENCE_MS = 60_000  # a busy two-core machine compiles megabytes of script slowly
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a built book."""
+    named = os.environ.get("BKDWIDGETS_BOOK")
+    if named:
+        folder = Path(named)
+        assert (folder / "index.html").is_file(), f"BKDWIDGETS_BOOK={named} holds no built book"
+        return folder
+    pytest.importorskip("jupyter_book", reason="building the book needs the extra 'book'")
+    from bkdwidgets.book import build
+
+    return build(out=tmp_path_factory.mktemp("book") / "html")
+
+
+@pytest.fixture(scope="session")
+def book_url(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the book below a sub-path, as a project's page on a shared host is, and return its address."""
+    root = tmp_path_factory.mktemp("site")
+    place = root / SUB_PATH
+    place.parent.mkdir(parents=True)
+    place.symlink_to(book.resolve(), target_is_directory=True)
+    with listen(root) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{SUB_PATH}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Open Chromium once; a fresh context per page keeps tests apart."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the extra 'test'")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with playwright.sync_playwright() as driver:
+        found = found or (
+            driver.chromium.executable_path if Path(driver.chromium.executable_path).is_file() else None
+        )
+        if not found:
+            missing = "no Chromium found: install the package chromium, or run: playwright install chromium"
+            if os.environ.get("CI"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+        opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Return a function that opens a page and its `Record`: ``page, record = new_page(width=390)``."""
+    contexts = []
+
+    def opened(*, width: int = 1440, height: int = 1000, dark: bool = False):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        return page, recorded(page)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page):
+    """A desktop page; what it recorded is ``page.record``."""
+    opened, record = new_page()
+    opened.record = record
+    return opened

@@ -1,0 +1,65 @@
+"""Reading a page as a person does, with a record of what it asked for and complained about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Record:
+    """What a page asked for and complained about."""
+
+    requests: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def outside(self) -> list[str]:
+        """Requests to anything but this machine."""
+        local = {"127.0.0.1"}
+        return [url for url in self.requests if urlsplit(url).scheme in {"http", "https", "ws", "wss"}
+                and urlsplit(url).hostname not in local]  # fmt: skip
+
+    def complaints(self) -> list[str]:
+        """Page errors, console errors and requests that failed."""
+        return [*self.errors, *self.failed]
+
+
+def recorded(page) -> Record:
+    """Attach a `Record` to a page."""
+    record = Record()
+    page.on("request", lambda request: record.requests.append(request.url))
+    page.on("requestfailed", lambda request: record.failed.append(f"{request.url}: {request.failure}"))
+    page.on(
+        "response",
+        lambda answer: answer.status < 400 or record.failed.append(f"{answer.url}: {answer.status}"),
+    )
+    page.on("pageerror", lambda error: record.errors.append(f"page error: {error}"))
+    page.on(
+        "console",
+        lambda said: record.errors.append(f"console: {said.text}") if said.type == "error" else None,
+    )
+    return record
+
+
+def scroll_through(page, *, pause_ms: int = 150) -> None:
+    """Scroll to the end as a reader would, wait until what is drawn lazily is drawn, and go back."""
+    page.evaluate(
+        """async (pause) => {
+            for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
+                scrollTo(0, y);
+                await new Promise((done) => setTimeout(done, pause));
+            }
+        }""",
+        pause_ms,
+    )
+    drawn(page)
+    page.evaluate("scrollTo(0, 0)")
+
+
+def drawn(page) -> None:
+    """Wait until each figure and each lab of a page is drawn."""
+    page.wait_for_function("""() =>
+        [...document.querySelectorAll(".bkd-figure")].every((figure) => figure.dataset.drawn === "true") &&
+        [...document.querySelectorAll(".bkd-lab")].every((lab) => lab.querySelector(".widget-subarea > *"))
+    """)
