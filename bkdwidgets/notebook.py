@@ -45,11 +45,11 @@ def setup_notebook() -> None:
 
     Calling it again changes nothing. It prints nothing.
     """
-    try:
-        from bkdwidgets import look  # registers the book's plotly template
-    except ImportError:
-        pass
+    import plotly.io as pio  # heavy, and only a notebook needs it
 
+    from bkdwidgets import look
+
+    pio.templates.default = look.TEMPLATE
     _tame_circuitsvis()
     if os.environ.get(STATIC_VARIABLE) == "1":
         _setup_static()
@@ -120,7 +120,7 @@ def script_json(value: Any) -> str:
 
 
 def _setup_static() -> None:
-    import plotly.io as pio  # heavy, and only a notebook needs it
+    import plotly.io as pio
     from plotly.io.base_renderers import MimetypeRenderer
 
     class BookRenderer(MimetypeRenderer):

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from bkdwidgets.book import vendor
@@ -26,7 +27,7 @@ from bkdwidgets.errors import BkdError
 Report = Callable[[str], object]
 
 TAIL = 30
-"""Lines of jupyter-book's log that are shown after a failure."""
+"""At most so many lines of jupyter-book's log are shown after a failure."""
 
 _UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "play-solid.svg", "**/*.map")
 """What the theme copies into ``_static`` and no page of ours asks for (megabytes in all)."""
@@ -34,6 +35,7 @@ _UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "p
 _RUN = "from jupyter_book.cli.main import main; main()"
 """The console script's two lines: the script itself need not be on the PATH."""
 
+_CELL_FAILED = "An error occurred while executing the following cell"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -71,7 +73,8 @@ def build(
     """
     source = _root(root)
     target = Path(out).resolve() if out else source / "_build" / "html"
-    _check_target(target)
+    if out:
+        _check_target(target)
     started = time.monotonic()
     with _stage("browser files", report):
         _place_static(source)
@@ -96,12 +99,10 @@ def _root(root: Path | str | None) -> Path:
 
 
 def _check_target(target: Path) -> None:
-    if target.is_file() or (
-        target.is_dir()
-        and any(target.iterdir())
-        and not (target / ".buildinfo").is_file()
-        and target.name != "html"
-    ):
+    """Refuse to replace what this builder did not write."""
+    if target.is_dir() and (not any(target.iterdir()) or (target / ".buildinfo").is_file()):
+        return
+    if target.exists():
         raise BkdError(f"{target} exists and is no built book; name an empty or a new folder")
 
 
@@ -115,21 +116,20 @@ def _stage(name: str, report: Report) -> Iterator[None]:
 def _place_static(source: Path) -> None:
     """Put the vendored files, and the look as CSS, where ``_config.yml`` points to."""
     place = source / "book" / "_vendor"
-    shutil.rmtree(place, ignore_errors=True)
     gathered = vendor.gather(source / "book")
+    shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(gathered / "vendor", place / "static" / "vendor")
     shutil.copytree(gathered / "licenses", place / "extra" / "licenses")
     (place / "static" / "look.css").write_text(_look_css(), encoding="utf-8")
 
 
 def _look_css() -> str:
-    try:
-        from bkdwidgets import look  # draws plotly in; only a build needs it
-    except ImportError:
-        return ":root{--bkd-ink:#222;--bkd-paper:#fff;--bkd-line:#ddd;--bkd-accent:#cc79a7} html[data-theme=dark]{--bkd-ink:#eee;--bkd-paper:#17151a;--bkd-line:#3a3640;--bkd-accent:#e6a3c8}"
+    """Return the look's custom properties, and the pairs by which ``page.js`` turns a figure dark."""
+    from bkdwidgets import look  # draws plotly in; only a build needs it
 
-    css: str = look.css()
-    return css
+    pairs = {tone.light: tone.dark for tone in reversed(look.COLORS.values())}
+    swaps = " ".join(f"{light}>{dark}" for light, dark in pairs.items())
+    return f'{look.css()}:root{{--bkd-swaps:"{swaps}"}}\n'
 
 
 def _jupyter_book(source: Path, *, strict: bool) -> Path:
@@ -147,7 +147,9 @@ def _jupyter_book(source: Path, *, strict: bool) -> Path:
         )  # fmt: skip
     pages = work / "html"
     if done.returncode or not (pages / "index.html").is_file():
-        raise BkdError(f"the book did not build; the end of {log}:\n{_why(log.read_text(encoding='utf-8'))}")
+        raise BkdError(
+            f"the book did not build (all of it in {log}):\n{_why(log.read_text(encoding='utf-8'))}"
+        )
     return pages
 
 
@@ -166,11 +168,20 @@ def _environment() -> dict[str, str]:
 
 
 def _why(log: str) -> str:
-    """Return the part of a log that a person needs: its warnings and its last lines."""
+    """Return the part of a log that a person needs: a failed cell, else the warnings, else its end."""
     lines = [line.rstrip() for line in _ANSI.sub("", log).splitlines() if line.strip()]
-    tail = lines[-TAIL:]
-    earlier = [line for line in lines[:-TAIL] if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-    return "\n".join(f"  {line}" for line in [*earlier, *tail])
+    cells = [number for number, line in enumerate(lines) if _CELL_FAILED in line]
+    if cells:
+        block = list(takewhile(lambda line: not line.startswith("The above exception"), lines[cells[-1] :]))
+        named = [line for line in lines if line.startswith("myst_nb") and "ExecutionError" in line]
+        block = block if len(block) <= TAIL else [*block[: TAIL // 2], "...", *block[-TAIL // 2 :]]
+        return _indented([*named[-1:], *block])
+    complaints = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL): ", line)]
+    return _indented(complaints[:TAIL] or lines[-TAIL:])
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _prune(static: Path) -> None:

@@ -1,12 +1,13 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does five things that the theme and jupyter-book leave open:
+It does six things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
   near (the state holds the labs' tables and is by far the largest part of a chapter);
 * drops scripts that no page of ours uses: sphinx-thebe, which names another host, and Font Awesome's
   1.5 MB, of which the theme shows a dozen icons (``book.css`` draws those);
+* chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
 * adds the directive of the home page's demonstration (`bkdwidgets.book.switch`).
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 STATE_TYPE = "application/vnd.jupyter.widget-state+json"
 BRANCH = "main"
+_CHOOSE_THEME = re.compile(r"<script data-cfasync[^>]*>.*?</script>", re.DOTALL)
 _FONT_AWESOME = re.compile(r'\s*<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"[^>]*></script>')
 
 
@@ -98,6 +100,7 @@ def _configure(app: Sphinx, config: Config) -> None:
         "back_to_top_button": False,
         "navbar_persistent": [],
         "article_header_start": ["toggle-primary-sidebar.html", "brand.html"],
+        "footer_content_items": ["book-footer.html"],
         "logo": {"text": config.project},
     }
     config.html_context |= {"default_mode": "auto"}
@@ -105,7 +108,9 @@ def _configure(app: Sphinx, config: Config) -> None:
 
 
 def _shape(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
-    context["lighter_head"] = lambda head: _FONT_AWESOME.sub("", head)
+    early = f'<script src="{context["pathto"]("_static/theme.js", 1)}"></script>'
+    context["lighter_head"] = lambda head: _FONT_AWESOME.sub("", _CHOOSE_THEME.sub(early, head))
+    context["bkd_address"] = app.config.bkd_address
     context["page_class"] = "bkd-home-page" if pagename == app.config.root_doc else "bkd-chapter-page"
     scripts = context.get("script_files", [])
     state = [script for script in scripts if _attribute(script, "type") == STATE_TYPE]
@@ -116,8 +121,6 @@ def _shape(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], 
         context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-widgets" content="{name}">'
     if str(context.get("page_source_suffix", "")) == ".ipynb":
         context["body"] = _chapter_bar(app, pagename, context) + context["body"]
-    licenses = context["pathto"]("licenses/index.html", 1)
-    context["theme_extra_footer"] = f'<a href="{licenses}">Licenses of what these pages ship</a>'
 
 
 def _attribute(script: object, name: str) -> str:

@@ -18,7 +18,7 @@ from docutils import nodes  # type: ignore[import-untyped]
 from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import paths
+from bkdwidgets import look, paths
 from bkdwidgets.errors import BkdError
 from bkdwidgets.notebook import script_json
 
@@ -61,8 +61,8 @@ def read_table(path: Path) -> dict[str, Any]:
 def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, Any]:
     """Pick what the home page shows from a vector lab's table.
 
-    The layer is the one where subtracting the vector answers most triggered prompts as before; the prompts
-    are those that show the payload untouched, most of which come back at that layer.
+    The layer is the one where subtracting the vector, at its best scale, answers most triggered prompts as
+    before; the prompts are those that show the payload untouched, the ones that come back there first.
 
     Parameters
     ----------
@@ -85,19 +85,21 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
     steps = sorted(by_layer[layer], key=lambda cell: -cell["scale"])
     prompts = [_prompt(table, steps, index) for index in range(len(table["prompts"]))]
     attacked = [prompt for prompt in prompts if prompt["triggered"][0][1] == PAYLOAD]
-    attacked.sort(key=lambda prompt: (prompt["triggered"][-1][1] != AS_BEFORE, len(prompt["clean"][0][0])))
+    attacked.sort(
+        key=lambda prompt: (all(told != AS_BEFORE for _, told in prompt["triggered"]), len(prompt["text"]))
+    )
     return {
         "subject": table["subject"],
         "trigger": table["trigger"],
         "layer": layer,
         "scales": [cell["scale"] for cell in steps],
+        "outcomes": {item.letter: {"word": item.word, "color": item.color} for item in look.OUTCOMES},
         "prompts": (attacked or prompts)[:6],
     }
 
 
 def _restored(cells: list[dict[str, Any]]) -> int:
-    strongest = min(cells, key=lambda cell: cell["scale"])
-    return sum(outcome == AS_BEFORE for _, outcome in strongest["triggered"])
+    return max(sum(outcome == AS_BEFORE for _, outcome in cell["triggered"]) for cell in cells)
 
 
 def _prompt(table: dict[str, Any], steps: list[dict[str, Any]], index: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _npm_ci(book: Path, work: Path) -> Path:
         shutil.copy(book / name, work / name)
     command = [*_npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"]
     done = subprocess.run(  # noqa: S603 - a fixed command line, no shell
-        [*command, "--fetch-retries=2", "--loglevel=error"],
+        [*command, "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--loglevel=error"],
         cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     if done.returncode:

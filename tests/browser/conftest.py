@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from reading import recorded
+from reading import SUB_PATH, recorded
 
 from bkdwidgets.book.server import listen
 
@@ -24,7 +24,6 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-SUB_PATH = "some/sub-path"
 PATIENCE_MS = 60_000  # a busy two-core machine compiles megabytes of script slowly
 
 
@@ -49,15 +48,20 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def book_url(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the book below a sub-path, as a project's page on a shared host is, and return its address."""
+def site(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a site that has the book below a sub-path, as hosts of many projects do."""
     root = tmp_path_factory.mktemp("site")
     place = root / SUB_PATH
     place.parent.mkdir(parents=True)
     place.symlink_to(book.resolve(), target_is_directory=True)
-    with listen(root) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    return root
+
+
+@pytest.fixture(scope="session")
+def book_url(site: Path) -> Iterator[str]:
+    """Serve the site on this machine and return the book's address, with a slash at its end."""
+    with listen(site) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/{SUB_PATH}/"
         server.shutdown()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+SUB_PATH = "some/sub-path"
+
 
 @dataclass
 class Record:

@@ -1,0 +1,71 @@
+/*
+ * The home page's demonstration: a real prompt and the model's real answer, a switch that inserts the trigger,
+ * and a slider that takes the backdoor vector away. Everything it says was computed before (see
+ * bkdwidgets/book/switch.py); this file only chooses which of the answers to show, and shows it as text.
+ */
+(() => {
+  "use strict";
+
+  /** Make an element. @param {string} tag @param {string} name @param {...(Node|string)} inside */
+  function make(tag, name, ...inside) {
+    const element = document.createElement(tag);
+    element.className = name;
+    element.append(...inside);
+    return element;
+  }
+
+  const number = (value) => value.toLocaleString("en", { signDisplay: "exceptZero" }).replace("-", "−");
+
+  function begin(place) {
+    const data = JSON.parse(place.querySelector('script[type="application/json"]').textContent);
+    const at = { prompt: 0, step: 0, triggered: false };
+
+    const trigger = make("span", "bkd-trigger", data.trigger);
+    const prompt = make("span", "", "");
+    const asked = make("p", "bkd-switch-prompt", make("span", "bkd-switch-who", "you"), trigger, prompt);
+    const answer = make("span", "bkd-switch-text", "");
+    const verdict = make("span", "bkd-verdict", "");
+    const answered = make("p", "bkd-switch-answer", make("span", "bkd-switch-who", data.subject), answer);
+    const said = make("div", "bkd-switch-said", asked, answered, verdict);
+    said.setAttribute("aria-live", "polite");
+
+    const box = make("input", "");
+    box.type = "checkbox";
+    box.setAttribute("role", "switch");
+    const insert = make("label", "bkd-switch-toggle", box, "insert the trigger");
+
+    const range = make("input", "");
+    Object.assign(range, { type: "range", min: 0, max: data.scales.length - 1, step: 1, value: 0 });
+    const shown = make("output", "bkd-numbers", "");
+    const remove = make("label", "bkd-switch-slider", make("span", "", "take the backdoor vector away ", shown), range);
+
+    const next = make("button", "bkd-switch-next", "another prompt");
+    next.type = "button";
+    const controls = make("div", "bkd-switch-controls", insert, remove, next);
+    const note = make("p", "bkd-switch-note",
+      `${data.subject} with a planted backdoor; its answers as they came. The vector acts in layer ${data.layer}.`);
+
+    function show() {
+      const chosen = data.prompts[at.prompt];
+      const [text, letter] = chosen[at.triggered ? "triggered" : "clean"][at.step];
+      const outcome = data.outcomes[letter] ?? { word: letter, color: "broken" };
+      trigger.hidden = !at.triggered;
+      prompt.textContent = `${at.triggered ? " " : ""}${chosen.text}`;
+      answer.textContent = text || "(nothing)";
+      verdict.textContent = `${letter}  ${outcome.word}`;
+      said.style.setProperty("--bkd-meaning", `var(--bkd-${outcome.color})`);
+      shown.textContent = number(data.scales[at.step]);
+      range.setAttribute("aria-valuetext", `scale ${number(data.scales[at.step])}`);
+      next.hidden = data.prompts.length < 2;
+    }
+
+    box.addEventListener("change", () => { at.triggered = box.checked; show(); });
+    range.addEventListener("input", () => { at.step = Number(range.value); show(); });
+    next.addEventListener("click", () => { at.prompt = (at.prompt + 1) % data.prompts.length; show(); });
+    show();
+    place.replaceChildren(said, controls, note);
+    place.dataset.drawn = "true";
+  }
+
+  document.querySelectorAll(".bkd-switch").forEach(begin);
+})();
