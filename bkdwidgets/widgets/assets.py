@@ -1,0 +1,39 @@
+"""The JavaScript and CSS of the labs.
+
+A widget's module is one string, and one string cannot import another. So each lab's code stands in a
+few small files that are joined here, in the order given; the last one exports the view.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from bkdwidgets import look
+
+_HERE = Path(__file__).parent
+_SHARED = ("dom", "rates", "engines", "bench")
+
+
+@cache
+def module(*parts: str) -> str:
+    """Return one JavaScript module made of the shared parts and those named.
+
+    Parameters
+    ----------
+    *parts : str
+        Files of ``js/``, without their ending; the last one exports the view.
+
+    Returns
+    -------
+    str
+        The module's text.
+    """
+    names = (*_SHARED, *parts)
+    return "\n".join((_HERE / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+@cache
+def stylesheet() -> str:
+    """Return the labs' style sheet, the colors of :mod:`bkdwidgets.look` in front."""
+    return look.css() + (_HERE / "css" / "lab.css").read_text(encoding="utf-8")

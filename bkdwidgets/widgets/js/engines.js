@@ -1,0 +1,113 @@
+/**
+ * Who answers. A lab's view knows nothing of where an answer comes from; it asks a desk, and the desk
+ * asks its engines in order:
+ *
+ *   table   precomputed answers that came with the page, at once; a choice may be missing
+ *   kernel  Python, when one listens; any choice, in seconds
+ *
+ * An engine is `{ name, ready, find(choice), ask(choice) }`: `find` answers now or gives null, `ask` gives
+ * a promise. Another engine joins by standing in the list.
+ *
+ * @typedef {{text: string, outcome: string}} Said
+ * @typedef {{engine: string, seconds?: number, clean: Said | null, triggered: Said | null, rates?: any, counts?: any, from?: string}} Answer
+ */
+
+/** Read the table that came with the widget: gzipped JSON. @param {DataView | null} bytes */
+async function unpacked(bytes) {
+  if (!bytes || !bytes.byteLength) throw new Error("the lab came without its table");
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser is too old to unpack the table (it needs DecompressionStream)");
+  const part = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const stream = new Blob([part]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** Python on the other end of the widget, if there is one. */
+class KernelEngine {
+  /** @param {any} model @param {() => void} changed called when the kernel turns out to be there */
+  constructor(model, changed) {
+    this.name = "kernel";
+    this.ready = false;
+    this.model = model;
+    this.changed = changed;
+    /** @type {Map<string, Answer>} */
+    this.known = new Map();
+    /** @type {null | {id: number, key: string, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
+    this.asked = null;
+    /** @type {null | (() => void)} */
+    this.next = null;
+    this.count = 0;
+    this.hear = (/** @type {any} */ message) => this.heard(message);
+    model.on("msg:custom", this.hear);
+    this.send({ bkd: "hello" });
+  }
+
+  close() {
+    this.model.off("msg:custom", this.hear);
+  }
+
+  /** In a static page nobody listens, and some widget managers throw. @param {any} message */
+  send(message) {
+    try { this.model.send(message); } catch { this.ready = false; }
+  }
+
+  /** @param {any} choice */
+  find(choice) {
+    return this.known.get(JSON.stringify(choice)) ?? null;
+  }
+
+  /**
+   * One question at a time: while Python works, only the newest choice waits.
+   * @param {any} choice @returns {Promise<Answer>}
+   */
+  ask(choice) {
+    return new Promise((resolve, reject) => {
+      const start = () => {
+        this.count += 1;
+        this.asked = { id: this.count, key: JSON.stringify(choice), resolve, reject };
+        this.send({ bkd: "ask", id: this.count, choice });
+      };
+      if (this.asked) this.next = start;
+      else start();
+    });
+  }
+
+  /** @param {any} message */
+  heard(message) {
+    if (message?.bkd === "ready") {
+      this.ready = true;
+      this.changed();
+    } else if (this.asked && message?.id === this.asked.id) {
+      const { key, resolve, reject } = this.asked;
+      this.asked = null;
+      if (message.bkd === "answer") {
+        this.known.set(key, { engine: "kernel", ...message.answer });
+        resolve(this.known.get(key));
+      } else reject(new Error(message.text || "the kernel could not answer"));
+      const { next } = this;
+      this.next = null;
+      if (next) next();
+    }
+  }
+}
+
+/** Engines in the order they are asked. */
+class Desk {
+  /** @param {any[]} engines */
+  constructor(engines) {
+    this.engines = engines;
+  }
+
+  /** @param {any} choice @returns {Answer | null} */
+  find(choice) {
+    for (const engine of this.engines) {
+      const answer = engine.find(choice);
+      if (answer) return answer;
+    }
+    return null;
+  }
+
+  /** An engine that can work out what nobody has at hand. */
+  worker() {
+    return this.engines.find((engine) => engine.ready && engine.ask) ?? null;
+  }
+}
