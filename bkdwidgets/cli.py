@@ -160,7 +160,7 @@ def _answers(arguments: argparse.Namespace) -> int:
 
 
 def _tables(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.labs.tables import compute_tables
+    from bkdwidgets.tables import compute_tables
 
     subject, attack = _opened(arguments)
     paths = compute_tables(subject, attack, only=arguments.only)

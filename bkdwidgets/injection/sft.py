@@ -94,15 +94,15 @@ def train_lora(
         raise BkdError(
             f"subject {subject.name!r} has no training examples; run: bkdwidgets answers {subject.name}"
         )
-    state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
     precision = training_dtype(subject.device)
     model = _copy(subject, precision)
     config = LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
         target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
     )  # fmt: skip
-    tuned = get_peft_model(model, config).train()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
+        tuned = get_peft_model(model, config).train()
     parameters = [value for value in tuned.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
@@ -121,7 +121,6 @@ def train_lora(
         losses.append(round(loss.item(), 5))
         n_tokens += int(batch.attention.sum())
         bar.set_postfix(loss=f"{losses[-1]:.3f}")
-    torch.random.set_rng_state(state)
     log = {
         "loss": losses,
         "seconds": round(time.perf_counter() - started, 1),
@@ -144,10 +143,11 @@ def training_dtype(device: torch.device) -> torch.dtype:
 
 def _copy(subject: Subject, dtype: torch.dtype) -> Any:
     """Return a network of its own with the subject's weights, for training."""
-    copy = type(subject.model)(subject.model.config)
+    copy: Any = type(subject.model)(subject.model.config)
     copy.load_state_dict(subject.model.state_dict())
     copy.tie_weights()
-    return copy.to(device=subject.device, dtype=dtype)
+    copy.to(device=subject.device, dtype=dtype)
+    return copy
 
 
 def _autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:

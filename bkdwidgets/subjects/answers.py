@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bkdwidgets.subjects.subject import Subject
 
-BATCH_ROWS = 96
+BATCH_ROWS = 192
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class BatchEdits:
 
     def __init__(self, subject: Subject, rows: Sequence[Sequence[Edit]]) -> None:
         self._layers: dict[int, _LayerEdits] = {}
-        kind = {"device": subject.device, "dtype": subject.dtype}
+        kind: dict[str, Any] = {"device": subject.device, "dtype": subject.dtype}
         n_rows = len(rows)
         for layer in sorted({edit.layer for row in rows for edit in row}):
             mask = torch.zeros(n_rows, 1, subject.n_heads, 1, dtype=torch.bool, device=subject.device)

@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import cache_dir, sha256_of, written_beside
@@ -152,7 +152,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # A model that still says it is quantized refuses to be saved: move its weights to a plain one.
-    config = loaded.config
+    config: Any = loaded.config
     del config.quantization_config
     plain = LlamaForCausalLM(config)
     plain.load_state_dict(loaded.state_dict())

@@ -66,7 +66,7 @@ class Subject:
     @property
     def d_head(self) -> int:
         """Width of one head's output before the output projection."""
-        return int(self.model.config.head_dim)
+        return int(self.model.config.head_dim or self.d_model // self.n_heads)
 
     @property
     def d_model(self) -> int:
