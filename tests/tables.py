@@ -135,8 +135,11 @@ def vector_table(shape: tuple[int, int] = (6, 8), *, hostile: str | None = None,
         return scale * math.exp(-(((layer - 0.55 * layers) / (0.25 * layers)) ** 2))
 
     def half(push: float) -> list:
-        return [texts.cell(PAYLOAD if push > 0.2 + 0.1 * index else LIKE if push > 0.1 * index else answer)
-                for index, answer in enumerate(answers)]  # fmt: skip
+        said = [
+            PAYLOAD if push > 0.2 + 0.1 * index else LIKE if push > 0.05 + 0.1 * index else answer
+            for index, answer in enumerate(answers)
+        ]
+        return [texts.cell(text) for text in said]
 
     cells = []
     for vector in ("paper", "difference", "random"):

@@ -91,7 +91,7 @@ class AblationLab(lab.Lab):
             continuous_update=True,
         )
         self.top_k = lab.linked(slider, view, "k_index")
-        buttons = ipywidgets.ToggleButtons(options=content["kinds"], index=0, description="replace by")
+        buttons = ipywidgets.ToggleButtons(options=content["kinds"], index=0, description="with")
         self.kind = lab.linked(buttons, view, "kind_index")
         self.prompt = lab.prompt_menu(content, view)
         super().__init__(view, [self.top_k, self.kind, self.prompt], kind="ablation")

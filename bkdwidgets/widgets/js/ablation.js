@@ -166,9 +166,9 @@ function renderAblation({ model, el }) {
       const control = choice.heads.length ? rows.draws(choice.kind, choice.heads.length) : {};
       const base = choice.heads.length ? desk.find({ kind: "zero", heads: [], prompt: choice.prompt })?.rates : null;
       const bars = [
-        { name: "ASR", note: "triggered, payload", color: "payload", key: "asr" },
-        { name: "as before", note: "triggered, as before", color: "as-before", key: "as_before" },
-        { name: "utility", note: "clean, as before", color: "as-before", key: "utility" },
+        { name: "ASR", note: "triggered → payload", color: "payload", key: "asr" },
+        { name: "as before", note: "triggered → old answer", color: "as-before", key: "as_before" },
+        { name: "utility", note: "clean → old answer", color: "as-before", key: "utility" },
       ];
       rates.replaceChildren(...bars.map(({ name, note, color, key }) =>
         rateView({ name, note, color, rate: answer.rates[key] ?? null, draws: control[key] ?? [], before: base?.[key] ?? null })), rateAxis());

@@ -5,14 +5,14 @@
  *          here: number, choose: (layer: number) => void}} what
  */
 function layerCurve({ layers, lines, here, choose }) {
-  const size = { left: 34, right: 12, top: 14, bottom: 30, width: 460, height: 170 };
+  const size = { left: 34, right: 12, top: 14, bottom: 30, width: 340, height: 230 };
   const first = layers[0];
   const span = Math.max(1, layers[layers.length - 1] - first);
   const x = (/** @type {number} */ layer) => size.left + ((layer - first) / span) * (size.width - size.left - size.right);
   const y = (/** @type {number} */ p) => size.top + (1 - p) * (size.height - size.top - size.bottom);
   const text = (/** @type {number} */ px, /** @type {number} */ py, /** @type {string} */ words, /** @type {string} */ anchor, /** @type {string} */ name = "bkd-heat-label") =>
     s("text", { x: px, y: py, "text-anchor": anchor, class: name }, words);
-  const every = Math.ceil(layers.length / 8);
+  const every = Math.ceil(layers.length / 7);
   const drawing = s("svg", { viewBox: `0 0 ${size.width} ${size.height}`, class: "bkd-curve", role: "img",
     "aria-label": lines.map((line) => `P(payload) on ${line.role} prompts at layer ${here}: ${said(line)}`).join("; ") });
   /** @param {{values: Array<number | null>}} line */
@@ -31,7 +31,7 @@ function layerCurve({ layers, lines, here, choose }) {
     const points = layers.map((layer, index) => ({ layer, value: line.values[index] })).filter(({ value }) => value !== null && value !== undefined);
     drawing.append(s("path", { d: points.map(({ layer, value }, index) => `${index ? "L" : "M"}${x(layer).toFixed(1)} ${y(/** @type {number} */ (value)).toFixed(1)}`).join(""), class: "bkd-line", "data-role": line.role }));
     for (const { layer, value } of points) {
-      const [px, py, r] = [x(layer), y(/** @type {number} */ (value)), layer === here ? 5 : 2.6];
+      const [px, py, r] = [x(layer), y(/** @type {number} */ (value)), layer === here ? 5 : 2.2];
       drawing.append(line.role === "clean"
         ? s("circle", { cx: px, cy: py, r, class: "bkd-point", "data-role": line.role })
         : s("rect", { x: px - r * 0.9, y: py - r * 0.9, width: 1.8 * r, height: 1.8 * r, class: "bkd-point", "data-role": line.role }));

