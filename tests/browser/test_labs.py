@@ -130,7 +130,7 @@ def test_the_slider_changes_heads_answers_and_rates(opened):
     turn(page, k_index=4)
     assert outcomes(page) == {"triggered": "=", "clean": "="}
     assert page.locator('[aria-selected="true"]').count() == 8
-    assert "(8 of 48, 16.7 %)" in page.locator(".bkd-sentence").inner_text()
+    assert "(8 of 48, 16.7\u00a0%)" in page.locator(".bkd-sentence").inner_text()
     assert float(page.locator('[data-rate="ASR"]').get_attribute("data-value")) < 0.2
     assert page.locator('[data-rate="ASR"] .bkd-draw').count() == 20
     assert page.locator(".bkd-trigger").inner_text() == tables.TRIGGER

@@ -70,7 +70,7 @@ function ablationSentence(heads, kind, table, ranked) {
   const shown = names.length > 6 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
   const filler = kind === "mean" ? "their mean over clean prompts" : "zeros";
   const where = table.where === "all" ? "at every token" : "at the last prompt token";
-  return ["You ablated ", h("b", {}, shown), ` (${heads.length} of ${total}, ${(100 * heads.length / total).toFixed(1)} %): replaced by ${filler}, ${where}.`];
+  return ["You ablated ", h("b", {}, shown), ` (${heads.length} of ${total}, ${(100 * heads.length / total).toFixed(1)}\u00a0%): replaced by ${filler}, ${where}.`];
 }
 
 /** @param {{model: any, el: HTMLElement}} context */
@@ -173,7 +173,7 @@ function renderAblation({ model, el }) {
       rates.replaceChildren(...bars.map(({ name, note, color, key }) =>
         rateView({ name, note, color, rate: answer.rates[key] ?? null, draws: control[key] ?? [], before: base?.[key] ?? null })), rateAxis());
       const n = answer.rates.asr?.n ?? table.prompts.length;
-      const grey = control.asr ? ` Grey: ${control.asr.length} draws of ${choice.heads.length} random heads in the same layers.` : "";
+      const grey = control.asr ? ` Grey: ${control.asr.length} draws of ${choice.heads.length} random head${choice.heads.length > 1 ? "s" : ""} in the same layers${control.n ? `, ${control.n} prompts each` : ""}.` : "";
       const tick = base ? " Dotted: before." : "";
       caption.textContent = `Each over n = ${n} held-out prompts; thin lines are 95 % intervals.${tick}${grey}`;
     }
@@ -189,7 +189,7 @@ function renderAblation({ model, el }) {
         label: `${row.from}${row.kind === choice.kind ? "" : `, ${row.kind}`}`,
         take: () => take(row),
       }));
-      answers.replaceChildren(missingView("This set of heads is not in the table, and no kernel is running to work it out. Nearest that is:", offers));
+      answers.replaceChildren(missingView(missingWords("This set of heads is", kernel), offers));
     }
 
     /** @param {{kind: string, heads: [number, number][], row: any}} row */

@@ -87,6 +87,11 @@ function missingView(text, offers) {
     h("div", { class: "bkd-offers" }, ...offers.map(({ label, take }) => h("button", { type: "button", class: "bkd-button", click: take }, label))));
 }
 
+/** Why there is no answer. @param {string} what @param {KernelEngine} kernel */
+function missingWords(what, kernel) {
+  return `${what} not in the table, ${kernel.ready ? "and the kernel could not work it out" : "and no kernel is running to work it out"}. Nearest that is:`;
+}
+
 /** @param {string} text */
 function errorView(text) {
   return h("div", { class: "bkd-note bkd-error", role: "alert" }, `The kernel answered with an error: ${text}`);

@@ -150,8 +150,9 @@ function renderVector({ model, el }) {
         part("clean", [asked.clean]), ratesOf("clean", choice, answer, base),
         part("triggered", triggerMarked(asked.triggered, table.trigger, asked.clean)), ratesOf("triggered", choice, answer, base)),
       answer.rates ? outcomeLegend() : "");
+      const chance = controlled(choice);
       caption.textContent = answer.rates
-        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} held-out prompts; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${controlled(choice) ? " Grey: a random vector of the same length." : ""}`
+        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} held-out prompts; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${chance ? ` Grey: a random vector of the same length${chance.clean.asr ? ` (n = ${chance.clean.asr.n})` : ""}.` : ""}`
         : "The kernel answered this prompt alone, so there is no rate to show.";
     }
 
@@ -183,7 +184,7 @@ function renderVector({ model, el }) {
         label: `layer ${other.layer}, scale ${signed(other.scale, 2)}`,
         take: () => set({ layer_index: table.layers.indexOf(other.layer), scale_index: table.scales.indexOf(other.scale) }),
       }));
-      answers.replaceChildren(missingView("This layer and scale are not in the table for this vector, and no kernel is running to work them out. Nearest that are:", offers));
+      answers.replaceChildren(missingView(missingWords("This choice of layer and scale is", kernel), offers));
     }
 
     return { traits: ["prompt", "layer_index", "scale_index", "vector_index"], draw, tables: [rows] };
