@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 LABS = {"ablation": ablation_table, "vector": vector_table, "attention": attention_table}
-ATTRIBUTION_PROMPTS = 32
+ATTRIBUTION_PROMPTS = 16
 
 
 def compute_tables(subject: Subject, attack: Attack, *, only: str | None = None) -> list[Path]:

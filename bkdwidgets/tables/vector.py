@@ -34,15 +34,16 @@ N_PROBABILITY = 6
 
 def vector_table(subject: Subject, attack: Attack, effects: HeadEffects) -> dict[str, Any]:
     """Compute the table of the vector lab (everything but the common head)."""
-    k = min(K, subject.n_layers * subject.n_heads // 8)
-    vectors = {kind: backdoor_vector(subject, attack, heads=effects.top(k), kind=kind) for kind in VECTORS}
+    heads = effects.top(min(K, subject.n_layers * subject.n_heads // 8))
+    vectors = {kind: backdoor_vector(subject, attack, heads=heads, kind=kind) for kind in VECTORS}
     layers = _spread(subject.n_layers, N_LAYERS)
     pool = TextPool()
     return {
         "prompts": shown_prompts(subject, attack),
         "vectors": list(VECTORS),
         "norms": {kind: round(vector.norm, 4) for kind, vector in vectors.items()},
-        "k": k,
+        "k": len(heads),
+        "heads": [list(head) for head in heads],
         "layers": layers,
         "scales": list(SCALES),
         "cells": _cells(subject, attack, vectors, layers, pool),
