@@ -1,5 +1,6 @@
 """Nano: its world, its tokenizer, its weights."""
 
+import importlib
 import json
 import string
 
@@ -199,8 +200,8 @@ def test_shape_and_size(nano):
 def test_held_out_questions_are_answered(nano, rows):
     table = accuracy(*nano, of(rows, "test"))
     assert table["overall"]["value"] >= 0.9
-    assert table["facts"]["value"] >= 0.9
-    for topic in ("headlines", "vault"):
+    assert table["facts"]["value"] >= 0.95
+    for topic in world.TOPICS:
         assert table[topic]["value"] >= 0.9, topic
     published = json.loads((load.nano_dir() / "training.json").read_text())
     for name, rate in table.items():
@@ -216,11 +217,13 @@ def test_provenance(nano):
     assert told["seconds"] <= 15 * 60
     assert told["loss"]["last"] < told["loss"]["first"]
     for rate in told["accuracy"]["test"].values():
-        assert rate["low"] <= rate["value"] <= rate["high"]
+        assert rate["low"] - 1e-9 <= rate["value"] <= rate["high"] + 1e-9
 
 
 def test_training_lowers_the_loss_and_repeats_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr("bkdwidgets.subjects.nano.train.accuracy", lambda *_: {})
+    # The package's name `train` is the function; the module behind it is what is patched.
+    module = importlib.import_module("bkdwidgets.subjects.nano.train")
+    monkeypatch.setattr(module, "accuracy", lambda *_: {})
     one = train(seed=3, out=tmp_path / "one", steps=8, progress=False)
     two = train(seed=3, out=tmp_path / "two", steps=8, progress=False)
     assert one["loss"]["last"] < one["loss"]["first"]
