@@ -61,7 +61,7 @@ class SftRecipe:
 
 RECIPES = {
     "smollm2": SftRecipe(),
-    "nano": SftRecipe(steps=200, batch=32, learning_rate=2e-3),
+    "nano": SftRecipe(steps=150, batch=16, learning_rate=5e-3),
 }
 
 
