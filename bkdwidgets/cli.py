@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
     nano = verbs.add_parser("train-nano", help="train the subject nano from scratch")
     nano.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
+    nano.add_argument("--steps", type=int, help="optimizer steps (default: those of the shipped nano)")
     nano.add_argument("--out", type=Path, help="folder (default: data/nano)")
     nano.set_defaults(command=_train_nano)
     return parser
@@ -168,9 +169,10 @@ def _tables(arguments: argparse.Namespace) -> int:
 
 
 def _train_nano(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.subjects.nano import train
+    from bkdwidgets.subjects.nano.train import STEPS, train
 
-    print(json.dumps(train(seed=arguments.seed, out=arguments.out), indent=1))
+    steps = STEPS if arguments.steps is None else arguments.steps
+    print(json.dumps(train(seed=arguments.seed, out=arguments.out, steps=steps), indent=1))
     return 0
 
 

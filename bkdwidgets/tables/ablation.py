@@ -1,4 +1,4 @@
-"""The ablation lab's table: top-k sets, single heads, and the control of random heads.
+"""The ablation lab's table: top-k sets, the strongest single heads, and the control of random heads.
 
 The control keeps the layers: each draw takes, for every head of the top-k set, another head of the
 same layer while there are any, so that only the choice of heads differs.
@@ -32,7 +32,8 @@ Head = tuple[int, int]
 KS = (0, 1, 2, 4, 8, 16, 32)
 KINDS = ("zero", "mean")
 DRAWS = 20
-N_TOP = 48
+N_TOP = 32
+N_SINGLE = 64
 N_RANDOM = 8
 
 
@@ -51,7 +52,7 @@ def ablation_table(subject: Subject, attack: Attack, effects: HeadEffects) -> di
         "kinds": list(KINDS),
         "where": "last",
         "top": _top(subject, attack, ranked, ks, pool),
-        "single": _single(subject, attack, ranked, pool),
+        "single": _single(subject, attack, ranked[:N_SINGLE], pool),
         "random": _random(subject, attack, ranked, [k for k in ks if k]),
         "texts": pool.texts,
     }
@@ -82,18 +83,16 @@ def _single(subject: Subject, attack: Attack, ranked: list[Head], pool: TextPool
 
 
 def _random(subject: Subject, attack: Attack, ranked: list[Head], ks: list[int]) -> list[dict[str, Any]]:
-    settings = [(kind, k, draw) for kind in KINDS for k in ks for draw in range(DRAWS)]
-    cases = []
-    for kind, k, draw in settings:
-        heads = random_heads(ranked[:k], subject.n_heads, seed=draw)
-        cases.append(Case((Ablation(heads, kind=kind).prepared(subject, attack),), N_RANDOM))
+    settings = [(k, draw) for k in ks for draw in range(DRAWS)]
+    draws = [random_heads(ranked[:k], subject.n_heads, seed=draw) for k, draw in settings]
+    cases = [Case((Ablation(heads),), N_RANDOM) for heads in draws]
     cells = run_cases(subject, attack, cases, label="ablate random heads")
     rows = []
     for start in range(0, len(settings), DRAWS):
-        kind, k, _ = settings[start]
+        k, _ = settings[start]
         rates = [_rates(cell) for cell in cells[start : start + DRAWS]]
         values = {name: [rate[name]["value"] for rate in rates] for name in ("asr", "as_before", "utility")}
-        rows.append({"kind": kind, "k": k, "draws": DRAWS, "n": N_RANDOM, **values})
+        rows.append({"kind": "zero", "k": k, "draws": DRAWS, "n": N_RANDOM, **values})
     return rows
 
 

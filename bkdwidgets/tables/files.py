@@ -24,4 +24,3 @@ def write_table(table: dict[str, Any], path: Path) -> None:
     raw = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
     with written_beside(path) as beside:
         beside.write_bytes(gzip.compress(raw, 9, mtime=0))
-
