@@ -100,7 +100,8 @@ EITHER_INK = "#7A7F87"
 # The middle is transparent rather than white, so that "no effect" is the paper, whichever it is.
 DIVERGING = (
     (0.0, "rgba(0,114,178,1)"),
-    (0.5, "rgba(127,127,127,0)"),
+    (0.499, "rgba(0,114,178,0)"),  # each side fades in its own hue: a grey middle would muddy small effects
+    (0.501, "rgba(213,94,0,0)"),
     (1.0, "rgba(213,94,0,1)"),
 )
 

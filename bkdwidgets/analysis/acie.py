@@ -111,9 +111,10 @@ class HeadEffects:
         return f"HeadEffects({self.subject} + {self.adapter}, {n} prompts: {named}, ...)"
 
     def _repr_html_(self) -> str:
+        spread = len(self.per_prompt) > 1  # one prompt has none, and a zero would claim certainty
         rows = "".join(
             f"<tr><td>L{layer}H{head}</td><td>{self.acie[layer, head]:.4f}</td>"
-            f"<td>{self.standard_error[layer, head]:.4f}</td></tr>"
+            f"<td>{f'{self.standard_error[layer, head]:.4f}' if spread else 'unknown'}</td></tr>"
             for layer, head in self.top(min(8, self.acie.numel()))
         )
         return (

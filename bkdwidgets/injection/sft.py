@@ -12,6 +12,7 @@ the subjects are small.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,8 @@ def train_lora(
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
         target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
     )  # fmt: skip
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
         torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
         tuned = get_peft_model(model, config).train()
     parameters = [value for value in tuned.parameters() if value.requires_grad]

@@ -46,8 +46,10 @@ def load_smollm2() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
         If the download fails, the hash is wrong, the disk is full or the cached copy is damaged.
     """
     from transformers import AutoTokenizer, LlamaForCausalLM
+    from transformers.utils import logging
 
     folder = converted_folder()
+    logging.disable_progress_bar()  # half a second needs no bar
     try:
         model = LlamaForCausalLM.from_pretrained(folder, attn_implementation="sdpa", dtype="float32")
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -56,6 +58,8 @@ def load_smollm2() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
             f"the converted SmolLM2 in {folder} cannot be read ({_first_line(error)}); "
             "delete that folder and call again"
         ) from error
+    finally:
+        logging.enable_progress_bar()
     return model, tokenizer
 
 
