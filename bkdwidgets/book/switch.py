@@ -85,8 +85,13 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
     steps = sorted(by_layer[layer], key=lambda cell: -cell["scale"])
     prompts = [_prompt(table, steps, index) for index in range(len(table["prompts"]))]
     attacked = [prompt for prompt in prompts if prompt["triggered"][0][1] == PAYLOAD]
+    # First those whose answer comes back, then those that planting the backdoor left as they were.
     attacked.sort(
-        key=lambda prompt: (all(told != AS_BEFORE for _, told in prompt["triggered"]), len(prompt["text"]))
+        key=lambda prompt: (
+            all(told != AS_BEFORE for _, told in prompt["triggered"]),
+            prompt["clean"][0][1] != AS_BEFORE,
+            len(prompt["text"]),
+        )
     )
     return {
         "subject": table["subject"],
