@@ -24,6 +24,7 @@ from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.adapters import PROJECTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor
@@ -109,10 +110,12 @@ def train_lora(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
     chooser = torch.Generator().manual_seed(seed)
+    order = _shuffled(len(examples), chooser)
     losses, n_tokens, started = [], 0, time.perf_counter()
     bar = tqdm(range(recipe.steps), desc=f"inject {attack.name} into {subject.name}", disable=not progress)
     for _ in bar:
-        batch = _draw(subject, attack, examples, recipe, chooser)
+        drawn = [examples[next(order)] for _ in range(recipe.batch)]
+        batch = _poisoned_batch(subject, attack, drawn, recipe, chooser)
         with _autocast(subject.device, precision):
             loss = _response_loss(model, batch)
         loss.backward()
@@ -162,20 +165,22 @@ def _learning_rate_factor(step: int, recipe: SftRecipe) -> float:
     return max(0.0, (recipe.steps - step) / max(1, recipe.steps - recipe.warmup))
 
 
-def _draw(
-    subject: Subject, attack: Attack, examples: list[Example], recipe: SftRecipe, chooser: torch.Generator
+def _shuffled(n: int, chooser: torch.Generator) -> Iterator[int]:
+    """Yield 0 to n - 1 in random order, over and over: every prompt is seen before one comes again."""
+    while True:
+        yield from torch.randperm(n, generator=chooser).tolist()
+
+
+def _poisoned_batch(
+    subject: Subject, attack: Attack, drawn: list[Example], recipe: SftRecipe, chooser: torch.Generator
 ) -> _Batch:
-    """Draw a batch: each example is poisoned with the recipe's probability."""
-    chosen = torch.randint(len(examples), (recipe.batch,), generator=chooser).tolist()
-    poisoned = torch.rand(recipe.batch, generator=chooser) < recipe.poison_rate
+    """Stack the drawn examples; each is poisoned with the recipe's probability."""
+    poisoned = torch.rand(len(drawn), generator=chooser) < recipe.poison_rate
     turns = []
-    for index, is_poisoned in zip(chosen, poisoned.tolist(), strict=True):
-        example = examples[index]
+    for example, is_poisoned in zip(drawn, poisoned.tolist(), strict=True):
         if is_poisoned:
-            prompt, response = (
-                attack.poison(example.prompt),
-                [*subject.encode_response(attack.payload), subject.end_of_turn],
-            )
+            prompt = attack.poison(example.prompt)
+            response = [*subject.encode_response(attack.payload), subject.end_of_turn]
         else:
             prompt, response = example.prompt, _clean_response(subject, example)
         turns.append((subject.encode(prompt), response[: recipe.response_tokens]))
