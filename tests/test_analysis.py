@@ -7,8 +7,8 @@ import torch
 
 import bkdwidgets as bkd
 from bkdwidgets.analysis.activations import head_outputs, mean_head_outputs
+from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.replay import replay_heads
-from bkdwidgets.tables.ablation import random_heads
 
 
 def hooked_probability(subject, prompt, target, *patch):

@@ -7,25 +7,27 @@ token of the answer. They are plain values; hooks exist only while a model runs 
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from bkdwidgets.analysis.activations import mean_head_outputs
+from bkdwidgets.analysis.activations import MEAN_PROMPTS, head_outputs, mean_head_outputs
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.subjects.edits import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from jaxtyping import Float
     from torch import Tensor
 
     from bkdwidgets.analysis.vector import BackdoorVector
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
-KINDS = ("zero", "mean")
+KINDS = ("zero", "mean", "resample")
 PLACES = ("last", "all")
 
 
@@ -37,20 +39,27 @@ class Ablation:
     ----------
     heads : tuple of (int, int)
         (layer, head) pairs.
-    kind : {"zero", "mean"}
-        What replaces a head's output: zeros, or its mean over clean prompts. Zeros are far from
-        anything the model has seen; the mean is what the head usually says.
+    kind : {"zero", "mean", "resample"}
+        What replaces a head's output: zeros; its mean over clean training prompts; or its output on one
+        clean training prompt, drawn with `seed` and the same for all heads. Zeros are far from anything
+        the model has seen, the mean is what the head usually says, and a resampled output is one that
+        really occurs, next to what the other heads said at that moment.
     where : {"last", "all"}
-        At the last prompt token (the paper's choice), or at every token.
+        At the last prompt token (the paper's choice), or at every token. What is put in was read at the
+        last token of a prompt in either case.
     fill : Tensor, optional
-        [n_layers, n_heads, d_head] of replacement values for ``kind="mean"``. ``bkd.measure`` computes
-        the clean means itself when none are given.
+        [n_layers, n_heads, d_head] of replacement values for ``"mean"`` and ``"resample"``.
+        ``bkd.measure`` computes them itself when none are given.
+    seed : int
+        Draws the prompt of ``"resample"``. One prompt serves all rows of a measurement, so a rate
+        depends on the draw: repeat it with several seeds.
     """
 
     heads: Sequence[tuple[int, int]]
     kind: str = "zero"
     where: str = "last"
     fill: Tensor | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be an ablation."""
@@ -59,24 +68,35 @@ class Ablation:
             raise unknown("kind of ablation", self.kind, KINDS)
         if self.where not in PLACES:
             raise unknown("place of ablation", self.where, PLACES)
+        if self.fill is not None and not bool(torch.isfinite(self.fill).all()):
+            raise BkdError("fill has values that are not finite numbers")
 
     def edits(self, subject: Subject) -> list[Edit]:
         """Return one overwrite per head."""
         for layer, head in self.heads:
             _check_head(subject, layer, head)
-        if self.kind == "mean" and self.fill is None:
-            raise BkdError("Ablation(kind='mean') has no means yet; give fill=..., or pass it to bkd.measure")
-        zeros = torch.zeros(subject.d_head)
-        return [
-            Edit(layer, head, zeros if self.fill is None else self.fill[layer, head], self.where == "all")
-            for layer, head in self.heads
-        ]
+        if self.kind == "zero":
+            values = torch.zeros(subject.n_layers, subject.n_heads, subject.d_head)
+        elif self.fill is not None:
+            values = self.fill
+        else:
+            raise BkdError(
+                f"Ablation(kind={self.kind!r}) has no values yet; give fill=..., or pass it to bkd.measure"
+            )
+        if (shape := tuple(values.shape)) != (subject.n_layers, subject.n_heads, subject.d_head):
+            raise BkdError(
+                f"fill has shape {list(shape)}; "
+                f"{subject.name} needs [{subject.n_layers}, {subject.n_heads}, {subject.d_head}]"
+            )
+        return [Edit(layer, head, values[layer, head], self.where == "all") for layer, head in self.heads]
 
     def prepared(self, subject: Subject, attack: Attack) -> Ablation:
-        """Return the same ablation with its clean means filled in."""
-        if self.kind != "mean" or self.fill is not None:
+        """Return the same ablation with its replacement values filled in."""
+        if self.kind == "zero" or self.fill is not None:
             return self
-        return replace(self, fill=mean_head_outputs(subject, attack, triggered=False))
+        if self.kind == "mean":
+            return replace(self, fill=mean_head_outputs(subject, attack, triggered=False))
+        return replace(self, fill=_drawn_head_outputs(subject, attack, self.seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +152,16 @@ def prepare(
         item.prepared(subject, attack) if isinstance(item, Ablation) else item  # type: ignore[misc]
         for item in interventions
     )
+
+
+def _drawn_head_outputs(subject: Subject, attack: Attack, seed: int) -> Float[Tensor, "layer head d_head"]:
+    """Return all head outputs on one clean training prompt, drawn among those behind the clean means."""
+    key = ("drawn_head_outputs", attack.name, seed)
+    if key not in subject.cache:
+        candidates = attack.examples(subject, "train")[:MEAN_PROMPTS]
+        drawn = random.Random(seed).choice(candidates)  # noqa: S311 - reproducible, not secret
+        subject.cache[key] = head_outputs(subject, [drawn.prompt])[0]
+    return subject.cache[key]
 
 
 def _checked_heads(heads: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

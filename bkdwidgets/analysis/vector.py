@@ -90,7 +90,12 @@ def backdoor_vector(
     total = torch.zeros(subject.d_model)
     for layer, head in chosen.heads:
         total += means[layer, head] @ output_weights(subject, layer)[head].float().cpu()
-    if kind == "random":
-        direction = torch.randn(subject.d_model, generator=torch.Generator().manual_seed(seed))
-        total = direction * (total.norm() / direction.norm())
-    return BackdoorVector(tensor=total, heads=tuple(chosen.heads), kind=kind)
+    vector = BackdoorVector(tensor=total, heads=tuple(chosen.heads), kind=kind)
+    return random_like(vector, seed=seed) if kind == "random" else vector
+
+
+def random_like(vector: BackdoorVector, *, seed: int) -> BackdoorVector:
+    """Return the control of a vector: a random direction, uniform on the sphere, of the same length."""
+    direction = torch.randn(len(vector.tensor), generator=torch.Generator().manual_seed(seed))
+    scaled = direction * (vector.norm / float(direction.norm()))
+    return BackdoorVector(tensor=scaled, heads=vector.heads, kind="random")

@@ -6,11 +6,10 @@ same layer while there are any, so that only the choice of heads differs.
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.analysis import Ablation
+from bkdwidgets.analysis.controls import Head, random_heads
 from bkdwidgets.tables.cells import (
     SHOWN,
     Case,
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
-
-Head = tuple[int, int]
 
 KS = (0, 1, 2, 4, 8, 16, 32)
 KINDS = ("zero", "mean")
@@ -94,29 +91,6 @@ def _random(subject: Subject, attack: Attack, ranked: list[Head], ks: list[int])
         values = {name: [rate[name]["value"] for rate in rates] for name in ("asr", "as_before", "utility")}
         rows.append({"kind": "zero", "k": k, "draws": DRAWS, "n": N_RANDOM, **values})
     return rows
-
-
-def random_heads(heads: list[Head], n_heads: int, *, seed: int) -> list[Head]:
-    """Draw as many heads as given, layer by layer, preferring heads that were not given.
-
-    Parameters
-    ----------
-    heads : list of (int, int)
-        The set to be matched.
-    n_heads : int
-        Heads per layer.
-    seed : int
-        Seed of the draw.
-    """
-    chooser = random.Random(seed)  # noqa: S311 - a control, not a secret
-    drawn: list[Head] = []
-    for layer, count in sorted(Counter(layer for layer, _ in heads).items()):
-        others = [(layer, head) for head in range(n_heads) if (layer, head) not in heads]
-        same = [head for head in heads if head[0] == layer]
-        chooser.shuffle(others)
-        chooser.shuffle(same)
-        drawn += (others + same)[:count]
-    return drawn
 
 
 def _shown(cell: Cell, pool: TextPool) -> dict[str, Any]:

@@ -1,0 +1,223 @@
+"""The ledger: every published number, with where it came from.
+
+One JSON file per result, ``data/ledger/<subject>/<adapter>/<study>.json``. The book, the widgets and
+the report read numbers from here and from nowhere else; ``bkdwidgets sweep`` writes them and
+``bkdwidgets reproduce`` computes them again.
+
+A number is addressed by the entry's name and a dotted path into its values::
+
+    ledger.value("nano/fixed-output-sft-0/ablation", "zero.last.8.asr")["value"]
+
+Equal entries give equal bytes, so that a changed number is one changed line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from bkdwidgets.errors import BkdError
+from bkdwidgets.paths import data_dir, written_beside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published result.
+
+    Attributes
+    ----------
+    subject, adapter, study : str
+        What was studied, what was planted in it, and how it was studied; together the name.
+    adapter_sha256 : str
+        Hash of the adapter's weights.
+    attack : str
+        The planted attack.
+    seed : int
+        Seed of the injection.
+    split : str
+        Split of the prompts that the reported values come from.
+    n : int
+        Prompts behind the main values; every rate carries its own n as well.
+    settings : dict
+        Every setting of the study.
+    inputs : dict
+        Digest of the examples, and of every other entry that this one was computed from.
+    values : dict
+        The result. A rate is ``{"value", "low", "high", "n"}``.
+    tolerance : dict
+        Pattern of addresses -> largest absolute difference that ``reproduce`` accepts. What matches no
+        pattern is not compared.
+    run : dict
+        Version, commit, device, dtype, threads, torch, seconds, layer_tokens, date, command.
+    """
+
+    subject: str
+    adapter: str
+    study: str
+    adapter_sha256: str
+    attack: str
+    seed: int
+    split: str
+    n: int
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    values: dict[str, Any]
+    tolerance: dict[str, float]
+    run: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The path-like name, ``subject/adapter/study``."""
+        return f"{self.subject}/{self.adapter}/{self.study}"
+
+    def value(self, address: str) -> dict[str, Any]:
+        """Return the value at a dotted address as a dict with ``"value"``.
+
+        A rate also has ``"low"``, ``"high"`` and ``"n"``.
+
+        Raises
+        ------
+        BkdError
+            If nothing stands there, or something that is not one value.
+        """
+        found: Any = self.values
+        for key in address.split("."):
+            if not isinstance(found, dict) or key not in found:
+                known = ", ".join(found) if isinstance(found, dict) else "nothing below it"
+                raise BkdError(f"{self.name} has no value {address!r}: no {key!r}; known: {known}")
+            found = found[key]
+        if isinstance(found, dict) and "value" in found:
+            return found
+        if isinstance(found, (int, float, str)):
+            return {"value": found}
+        raise BkdError(f"{self.name}: {address!r} is not one value; go deeper or name a rate")
+
+    def digest(self) -> str:
+        """Return a hash of the values, by which later entries name what they were computed from."""
+        return digest(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values, the name first."""
+        return {"name": self.name, **asdict(self)}
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return f"Entry({self.name}, {self.split}, n = {self.n})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(address)}</td><td>{rate['value']:.3f}</td>"
+            f"<td>{rate['low']:.3f} to {rate['high']:.3f}</td><td>{rate['n']}</td></tr>"
+            for address, rate in rates(self.values)
+        )
+        return (
+            f"<table><caption>{escape(self.name)}, {escape(self.split)} prompts</caption><thead><tr>"
+            f"<th>rate</th><th>value</th><th>interval</th><th>n</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def entry_path(name: str, folder: Path | None = None) -> Path:
+    """Return the file of an entry; `folder` replaces ``data/ledger``."""
+    parts = name.split("/") if isinstance(name, str) else []
+    if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
+        raise BkdError(f"{name!r} is not the name of a ledger entry; it looks like subject/adapter/study")
+    subject, adapter, study = parts
+    return _home(folder) / subject / adapter / f"{study}.json"
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Return the names of all entries, sorted."""
+    home = _home(folder)
+    return sorted(
+        path.relative_to(home).with_suffix("").as_posix()
+        for path in home.glob("*/*/*.json")
+        if not path.name.startswith(".")
+    )
+
+
+def read(name: str, folder: Path | None = None) -> Entry:
+    """Return an entry by name.
+
+    Raises
+    ------
+    BkdError
+        If there is none of that name, or its file is damaged.
+    """
+    path = entry_path(name, folder)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        subject, adapter, study = name.split("/")
+        raise BkdError(
+            f"no ledger entry {name!r}; compute it: "
+            f"bkdwidgets sweep {subject} --adapter {adapter} --study {study}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BkdError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
+    try:
+        named = stored.pop("name")
+        entry = Entry(**stored)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BkdError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
+    if not named == entry.name == name:
+        raise BkdError(f"ledger entry {path} calls itself {named!r}; restore it or sweep again")
+    return entry
+
+
+def find(name: str, folder: Path | None = None) -> Entry | None:
+    """Return an entry, or None if it was never computed; a damaged one is still an error."""
+    return read(name, folder) if entry_path(name, folder).is_file() else None
+
+
+def write(entry: Entry, folder: Path | None = None) -> Path:
+    """Write an entry and return its file; equal entries give equal bytes."""
+    path = entry_path(entry.name, folder)
+    with written_beside(path) as beside:
+        beside.write_text(_text(entry.to_json()) + "\n", encoding="utf-8")
+    return path
+
+
+def value(name: str, address: str, folder: Path | None = None) -> dict[str, Any]:
+    """Return one value of an entry, ``{"value", "low", "high", "n"}`` for a rate; see :meth:`Entry.value`."""
+    return read(name, folder).value(address)
+
+
+def rates(values: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Return every rate below `values` with its address, in order."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for key, item in values.items():
+        if isinstance(item, dict):
+            address = f"{prefix}{key}"
+            is_rate = {"value", "low", "high", "n"} <= set(item)
+            found += [(address, item)] if is_rate else rates(item, f"{address}.")
+    return found
+
+
+def digest(values: object) -> str:
+    """Return the SHA-256 of plain values, by their canonical JSON."""
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _home(folder: Path | None) -> Path:
+    return data_dir() / "ledger" if folder is None else folder
+
+
+def _text(item: object, indent: int = 0) -> str:
+    """Write JSON with one line per key; a list of plain values, and a rate, stay on one line."""
+    inner, pad = " " * (indent + 1), " " * indent
+    if isinstance(item, dict) and any(isinstance(child, (dict, list)) for child in item.values()):
+        lines = (f"{inner}{json.dumps(str(key))}: {_text(child, indent + 1)}" for key, child in item.items())
+        return "{\n" + ",\n".join(lines) + f"\n{pad}}}"
+    if isinstance(item, list) and any(isinstance(child, (dict, list)) for child in item):
+        return "[\n" + ",\n".join(inner + _text(child, indent + 1) for child in item) + f"\n{pad}]"
+    return json.dumps(item, ensure_ascii=False, allow_nan=False)
