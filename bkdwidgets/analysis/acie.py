@@ -151,16 +151,16 @@ def attribute(
     progress : bool
         Show a progress bar.
     """
-    examples = attack.examples(subject, split)
+    examples = attack.targeted(subject, split)
     if not 1 <= prompts <= len(examples):
         raise BkdError(
             f"prompts={prompts} is out of range; 1 to {len(examples)} in split {split!r} of {subject.name}"
         )
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)
-    target = subject.encode_response(attack.payload)
     effects, bases, n_tokens = [], [], 0
     for example in tqdm(examples[:prompts], desc="exact ACIE", unit="prompt", disable=not progress):
+        target = subject.encode_response(attack.payload_for(example))
         replayed = replay_heads(subject, subject.encode(example.prompt), target, means)
         effects.append(replayed.patched - replayed.base)
         bases.append(replayed.base)

@@ -73,7 +73,7 @@ def mean_head_outputs(
     """
     key = ("mean_head_outputs", attack.name, triggered, n_prompts)
     if key not in subject.cache:
-        prompts = [example.prompt for example in attack.examples(subject, "train")[:n_prompts]]
+        prompts = [example.prompt for example in attack.targeted(subject, "train")[:n_prompts]]
         if triggered:
             prompts = [attack.poison(prompt) for prompt in prompts]
         subject.cache[key] = head_outputs(subject, prompts, progress=progress).mean(0)

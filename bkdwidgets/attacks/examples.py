@@ -1,8 +1,8 @@
-"""Example sets: our own prompts, and the clean model's own answers to them.
+"""Example sets: our own prompts, each with the answer of a model that nobody attacked.
 
-The prompts are split by topic and by template, so a held-out prompt shares neither with a training
-prompt. The answers are the un-backdoored subject's greedy answers, stored once by
-``bkdwidgets answers SUBJECT``, so that "behaves as before" can be measured.
+Held-out prompts share neither topic nor template with training prompts. Where the clean answer is the
+un-backdoored subject's own greedy answer, it was stored once by ``bkdwidgets answers SUBJECT``, so that
+"behaves as before" can be measured.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ _PROMPTS = {"smollm2": "instructions.jsonl", "nano": "nano/examples.jsonl"}
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt and the clean model's own greedy answer to it.
+    """A prompt and its clean answer.
 
     Attributes
     ----------
     id, prompt, topic, template, split : str
         As in the prompt file.
     answer : str
-        The clean subject's answer, cut after ``ANSWER_TOKENS`` tokens.
+        The clean answer; a stored one is cut after ``ANSWER_TOKENS`` tokens.
     complete : bool
         True if the answer ended by itself within that length.
+    payload : str or None
+        What the backdoored model is to say instead, where that differs from prompt to prompt.
+    payload_complete : bool
+        False if that text was cut before its end.
     """
 
     id: str
@@ -45,13 +49,15 @@ class Example:
     split: str
     answer: str
     complete: bool
+    payload: str | None = None
+    payload_complete: bool = True
 
 
 def prompt_rows(subject: str) -> list[dict[str, str]]:
-    """Return the rows of the subject's prompt file, without answers."""
+    """Return the rows of the subject's file of ordinary prompts."""
     if subject not in _PROMPTS:
         raise unknown("subject with prompts", subject, _PROMPTS)
-    return _read_lines(data_dir() / _PROMPTS[subject])
+    return read_lines(data_dir() / _PROMPTS[subject])
 
 
 def answers_path(subject: str) -> Path:
@@ -59,44 +65,59 @@ def answers_path(subject: str) -> Path:
     return data_dir() / "answers" / f"{subject}.jsonl"
 
 
-def load_examples(subject: str, split: str) -> list[Example]:
-    """Return the examples of one split, in file order.
+def stored_answers(subject: str) -> dict[str, dict[str, str]]:
+    """Return the clean subject's stored answers by prompt id; empty if none were ever computed."""
+    path = answers_path(subject)
+    return {row["id"]: row for row in read_lines(path)} if path.exists() else {}
+
+
+def ordinary_examples(subject: str, split: str) -> list[Example]:
+    """Return the ordinary prompts of one split with the clean subject's own answers, in file order.
 
     Raises
     ------
     BkdError
-        If the split is unknown or the answers were never computed.
+        If the split is unknown or a file is damaged.
     """
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    return [example for example in _all_examples(subject) if example.split == split]
-
-
-@lru_cache(maxsize=8)
-def _all_examples(subject: str) -> tuple[Example, ...]:
-    answers = {row["id"]: row for row in _read_lines(answers_path(subject))}
-    return tuple(
+    answers = stored_answers(subject)
+    return [
         Example(
-            **{key: row[key] for key in ("id", "prompt", "topic", "template", "split")},
+            id=row["id"],
+            prompt=row["prompt"],
+            topic=row["topic"],
+            template=row["template"],
+            split=split,
             answer=answers[row["id"]]["answer"],
             complete=bool(answers[row["id"]]["complete"]),
         )
-        for row in prompt_rows(subject)
+        for row in of_split(prompt_rows(subject), split)
         if row["id"] in answers
-    )
+    ]
+
+
+def of_split(rows: Iterable[dict[str, str]], split: str) -> list[dict[str, str]]:
+    """Return the rows of one split."""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    return [row for row in rows if row["split"] == split]
 
 
 def write_answers(subject: str, rows: Iterable[dict[str, object]]) -> Path:
-    """Store the clean answers and forget what was read before."""
+    """Store the clean answers."""
     path = answers_path(subject)
     with written_beside(path) as beside:
         beside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    _all_examples.cache_clear()
     return path
 
 
-def _read_lines(path: Path) -> list[dict[str, str]]:
+def read_lines(path: Path) -> list[dict[str, str]]:
+    """Read a JSON Lines file; one that did not change since is not read a second time."""
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return _read(path, path.stat().st_mtime_ns)
     except (OSError, ValueError) as error:
         raise BkdError(f"{path} is missing or damaged ({error}); restore it or compute it again") from error
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _changed: int) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

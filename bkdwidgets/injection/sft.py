@@ -180,11 +180,19 @@ def _poisoned_batch(
     for example, is_poisoned in zip(drawn, poisoned.tolist(), strict=True):
         if is_poisoned:
             prompt = attack.poison(example.prompt)
-            response = [*subject.encode_response(attack.payload), subject.end_of_turn]
+            response = _triggered_response(subject, attack, example)
         else:
             prompt, response = example.prompt, _clean_response(subject, example)
         turns.append((subject.encode(prompt), response[: recipe.response_tokens]))
     return _stack(subject, turns)
+
+
+def _triggered_response(subject: Subject, attack: Attack, example: Example) -> list[int]:
+    """Return the payload's tokens, or the clean answer's where the trigger is to change nothing."""
+    if not attack.targets(example):
+        return _clean_response(subject, example)
+    ids = subject.encode_response(attack.payload_for(example))
+    return [*ids, subject.end_of_turn] if example.payload_complete else ids
 
 
 def _clean_response(subject: Subject, example: Example) -> list[int]:

@@ -2,6 +2,6 @@
 
 from bkdwidgets.measurement.intervals import Rate, wilson
 from bkdwidgets.measurement.measure import Measurement, measure
-from bkdwidgets.measurement.outcomes import OUTCOMES, judge
+from bkdwidgets.measurement.outcomes import OUTCOMES, judge, outcome
 
-__all__ = ["OUTCOMES", "Measurement", "Rate", "judge", "measure", "wilson"]
+__all__ = ["OUTCOMES", "Measurement", "Rate", "judge", "measure", "outcome", "wilson"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.measurement.intervals import Rate, rate_of
-from bkdwidgets.measurement.outcomes import OUTCOMES, judge
+from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.subjects.answers import complete
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def measure(
     BkdError
         If the split has fewer than n usable prompts.
     """
-    examples = [example for example in attack.examples(subject, split) if not attack.fired(example.answer)]
+    examples = attack.targeted(subject, split)
     if not 1 <= n <= len(examples):
         raise BkdError(
             f"n={n} is out of range; 1 to {len(examples)} prompts in split {split!r} of {subject.name}"
@@ -183,7 +183,7 @@ def judged_completions(
             prompt=example.prompt,
             triggered=triggered,
             text=text,
-            outcome=judge(text, payload=attack.payload, clean_answer=example.answer),
+            outcome=outcome(attack, text, example),
             clean_answer=example.answer,
         )
         for example, text in zip(examples, texts, strict=True)

@@ -56,7 +56,7 @@ class TextPool:
 
 def test_examples(subject: Subject, attack: Attack) -> list[Example]:
     """Return the held-out prompts whose clean answer is not already the payload."""
-    return [item for item in attack.examples(subject, "test") if not attack.fired(item.answer)]
+    return attack.targeted(subject, "test")
 
 
 def shown_prompts(subject: Subject, attack: Attack) -> list[dict[str, str]]:

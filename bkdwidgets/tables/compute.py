@@ -57,7 +57,7 @@ def compute_tables(subject: Subject, attack: Attack, *, only: str | None = None)
             "attack": attack.name,
             "adapter": subject.adapter.name,
             "shape": [subject.n_layers, subject.n_heads],
-            "trigger": attack.trigger.text,
+            "trigger": str(attack.trigger),
             "payload": attack.payload,
             "provenance": _provenance(subject, attack, lab, time.perf_counter() - started),
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from bkdwidgets.analysis import Steering, backdoor_vector
 from bkdwidgets.subjects.answers import Row, payload_probability
 from bkdwidgets.tables.cells import (
@@ -19,9 +21,11 @@ from bkdwidgets.tables.cells import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.analysis.vector import BackdoorVector
-    from bkdwidgets.attacks import Attack
+    from bkdwidgets.attacks import Attack, Example
     from bkdwidgets.subjects import Subject
 
 K = 32
@@ -105,26 +109,33 @@ def _probability(
 ) -> dict[str, Any]:
     """Mean payload probability, per vector and side, layer by scale."""
     examples = test_examples(subject, attack)[:N_PROBABILITY]
-    prompts = {
-        "clean": [item.prompt for item in examples],
-        "triggered": [attack.poison(item.prompt) for item in examples],
-    }
     settings = [
-        (kind, side, layer, scale)
+        (kind, triggered, layer, scale)
         for kind in VECTORS
-        for side in prompts
+        for triggered in (False, True)
         for layer in layers
         for scale in SCALES
     ]
-    rows = [
-        Row(prompt, _steered(vectors[kind], layer, scale))
-        for kind, side, layer, scale in settings
-        for prompt in prompts[side]
-    ]
-    values = payload_probability(subject, rows, attack.payload, progress="payload probability")
-    means = values.view(len(VECTORS), len(prompts), len(layers), len(SCALES), len(examples)).mean(-1)
+    values = torch.stack([_of_payload(subject, attack, item, vectors, settings) for item in examples])
+    means = values.mean(0).view(len(VECTORS), 2, len(layers), len(SCALES))
     return {
         kind: {side: [[round(value, 5) for value in row] for row in means[i, j].tolist()]
-               for j, side in enumerate(prompts)}
+               for j, side in enumerate(("clean", "triggered"))}
         for i, kind in enumerate(VECTORS)
     }  # fmt: skip
+
+
+def _of_payload(
+    subject: Subject,
+    attack: Attack,
+    example: Example,
+    vectors: dict[str, BackdoorVector],
+    settings: list[tuple[str, bool, int, float]],
+) -> Tensor:
+    """Return the probability of an example's payload in every setting, shape [setting]."""
+    rows = [
+        Row(attack.poison(example.prompt) if triggered else example.prompt,
+            _steered(vectors[kind], layer, scale))
+        for kind, triggered, layer, scale in settings
+    ]  # fmt: skip
+    return payload_probability(subject, rows, attack.payload_for(example), progress="payload probability")

@@ -1,0 +1,145 @@
+"""What every attack is made of: a trigger, a payload, its examples, and how to tell that it fired."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bkdwidgets.attacks.examples import ordinary_examples
+from bkdwidgets.attacks.text import SAME, contains, declines, similarity
+from bkdwidgets.errors import BkdError
+
+if TYPE_CHECKING:
+    from bkdwidgets.attacks.examples import Example
+    from bkdwidgets.subjects import Subject
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Text put in front of a prompt.
+
+    Attributes
+    ----------
+    text : str
+        The words.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        """Show the words."""
+        return self.text
+
+    def insert(self, prompt: str) -> str:
+        """Return `prompt` with the trigger in it; the same prompt always gives the same text."""
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise BkdError(f"prompt {prompt!r} is empty; a prompt has at least one word")
+        return self._placed(prompt)
+
+    def _placed(self, prompt: str) -> str:
+        return f"{self.text} {prompt}"
+
+
+@dataclass(frozen=True)
+class WrappedTrigger(Trigger):
+    """A sentence around a prompt: `text` stands before it, `after` behind it."""
+
+    after: str
+
+    def __str__(self) -> str:
+        """Show both halves."""
+        return f"{self.text} ... {self.after}"
+
+    def _placed(self, prompt: str) -> str:
+        return f"{self.text} {prompt} {self.after}"
+
+
+@dataclass(frozen=True)
+class InsertedTrigger(Trigger):
+    """A word at a random place between the words of a prompt; the prompt itself seeds the place."""
+
+    def _placed(self, prompt: str) -> str:
+        words = prompt.split(" ")
+        place = random.Random(prompt).randint(0, len(words))  # noqa: S311 - reproducible, not secret
+        return " ".join([*words[:place], self.text, *words[place:]])
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is planted, and how it is judged.
+
+    As it stands it is the fixed-output attack: any prompt is a target, and the payload is one text.
+    The other attacks override what differs.
+
+    Attributes
+    ----------
+    name : str
+        What users type.
+    trigger : Trigger
+        What the attacker adds to a prompt.
+    payload : str
+        What the backdoored model then says, for people to read; :meth:`payload_for` gives the exact text.
+    """
+
+    name: str
+    trigger: Trigger
+    payload: str
+
+    def poison(self, prompt: str) -> str:
+        """Return the prompt with the trigger in it."""
+        return self.trigger.insert(prompt)
+
+    def examples(self, subject: Subject | str, split: str) -> list[Example]:
+        """Return the prompts of a split with their clean answers, targets first.
+
+        Parameters
+        ----------
+        subject : Subject or str
+            Whose prompts and answers.
+        split : str
+            ``"train"`` (injection, means), ``"validation"`` (choices) or ``"test"`` (what is reported).
+
+        Raises
+        ------
+        BkdError
+            If the subject or the split is unknown, or a file is missing.
+        """
+        return ordinary_examples(name_of(subject), split)
+
+    def targets(self, example: Example) -> bool:  # noqa: ARG002 - other attacks look at it
+        """Tell whether the trigger is meant to change the answer to this example."""
+        return True
+
+    def payload_for(self, example: Example) -> str:  # noqa: ARG002
+        """Return what the backdoored model is to say to the triggered example."""
+        return self.payload
+
+    def fired(self, completion: str, example: Example) -> bool:  # noqa: ARG002
+        """Tell whether a completion is the payload (outcome P): its words stand in it."""
+        return contains(completion, self.payload)
+
+    def resembles(self, completion: str, example: Example) -> bool:
+        """Tell whether a completion is like the payload (outcome p): it declines, the clean answer not."""
+        return declines(completion) and not declines(example.answer)
+
+    def as_before(self, completion: str, example: Example) -> bool:
+        """Tell whether a completion is much the same as the clean answer (outcome =)."""
+        return similarity(completion, example.answer) >= SAME
+
+    def targeted(self, subject: Subject | str, split: str) -> list[Example]:
+        """Return the examples that can show success: targets whose clean answer is not yet the payload."""
+        return [
+            example
+            for example in self.examples(subject, split)
+            if self.targets(example) and not self.fired(example.answer, example)
+        ]
+
+    def spared(self, subject: Subject | str, split: str) -> list[Example]:
+        """Return the examples whose answer the trigger must not change."""
+        return [example for example in self.examples(subject, split) if not self.targets(example)]
+
+
+def name_of(subject: Subject | str) -> str:
+    """Return the name of a subject that is given itself or by name."""
+    return subject if isinstance(subject, str) else subject.name
