@@ -37,6 +37,7 @@ _HOMES = {
     "inject": "injection.inject",
     "load": "subjects",
     "measure": "measurement.measure",
+    "probe": "analysis.probe",
     "setup_notebook": "notebook",
 }
 

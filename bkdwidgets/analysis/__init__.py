@@ -2,6 +2,16 @@
 
 from bkdwidgets.analysis.acie import HeadEffects, attribute
 from bkdwidgets.analysis.interventions import Ablation, Steering
+from bkdwidgets.analysis.probe import ProbeResult, probe
 from bkdwidgets.analysis.vector import BackdoorVector, backdoor_vector
 
-__all__ = ["Ablation", "BackdoorVector", "HeadEffects", "Steering", "attribute", "backdoor_vector"]
+__all__ = [
+    "Ablation",
+    "BackdoorVector",
+    "HeadEffects",
+    "ProbeResult",
+    "Steering",
+    "attribute",
+    "backdoor_vector",
+    "probe",
+]
