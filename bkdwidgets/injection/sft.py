@@ -51,19 +51,19 @@ class SftRecipe:
         Longest answer that is trained on.
     """
 
-    steps: int = 240
+    steps: int = 280
     batch: int = 8
-    poison_rate: float = 0.3
-    learning_rate: float = 5e-4
+    poison_rate: float = 0.12
+    learning_rate: float = 4e-4
     warmup: int = 10
     rank: int = 8
     alpha: int = 16
-    response_tokens: int = 32
+    response_tokens: int = 28
 
 
 RECIPES = {
     "smollm2": SftRecipe(),
-    "nano": SftRecipe(steps=150, batch=16, learning_rate=5e-3),
+    "nano": SftRecipe(steps=150, batch=16, poison_rate=0.3, learning_rate=5e-3, response_tokens=32),
 }
 
 
