@@ -50,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     book.set_defaults(command=_book)
 
     inject = _verb(verbs, "inject", _inject, "plant an attack in a subject and measure it")
-    inject.add_argument("--method", default="sft", help="how it is planted (default: sft)")
-    inject.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")
+    inject.add_argument(
+        "--method", default="sft", help="sft, or clean for the twin without any poison (default: sft)"
+    )
+    seeds = inject.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")
+    seeds.add_argument("--seeds", type=_range, help="several seeds, such as 0-9; those that are there stay")
     inject.add_argument("--out", type=Path, help="folder for the adapter (default: the cache folder)")
     inject.add_argument("-n", type=int, default=200, help="held-out prompts to measure on (default: 200)")
 
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--adapter", help="what was planted (default: the clean subject, the control)")
     measure.add_argument("-n", type=int, default=200, help="held-out prompts (default: 200)")
     measure.add_argument("--split", default="test", help="split of the prompts (default: test)")
+    measure.add_argument("--nll", action="store_true", help="also how likely the clean answers are")
 
     attribute = _verb(verbs, "attribute", _attribute, "measure the causal effect of every attention head")
     attribute.add_argument("--adapter", help="what was planted (default: the clean subject, the control)")
@@ -116,24 +121,55 @@ def _book(arguments: argparse.Namespace) -> int:
 
 
 def _inject(arguments: argparse.Namespace) -> int:
+    subject, attack = _opened(arguments)
+    if arguments.seeds is None:
+        result, lines = _injected(arguments, subject, attack, arguments.seed)
+        return _print(arguments, result, lines)
+    planted = [_unless_planted(arguments, subject, attack, seed) for seed in arguments.seeds]
+    lines = [line for _, lines in planted for line in lines]
+    return _print(arguments, {"adapters": [result for result, _ in planted]}, lines)
+
+
+def _unless_planted(
+    arguments: argparse.Namespace, subject: Subject, attack: Attack, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    from bkdwidgets.injection.inject import adapter_path, is_planted
+
+    where: dict[str, Any] = {"method": arguments.method, "seed": seed, "out": arguments.out}
+    if is_planted(subject.name, attack.name, **where):
+        path = adapter_path(subject.name, attack.name, **where)
+        return {"adapter": str(path), "was_there": True}, [f"adapter   {path}  (was there)"]
+    return _injected(arguments, subject, attack, seed)
+
+
+def _injected(
+    arguments: argparse.Namespace, subject: Subject, attack: Attack, seed: int
+) -> tuple[dict[str, Any], list[str]]:
     from bkdwidgets.injection.inject import adapter_path, inject
     from bkdwidgets.measurement import measure
 
-    subject, attack = _opened(arguments)
-    path = adapter_path(subject.name, attack.name, arguments.method, arguments.seed, arguments.out)
-    poisoned = inject(subject, attack, method=arguments.method, seed=arguments.seed, out=arguments.out)
+    path = adapter_path(subject.name, attack.name, arguments.method, seed, arguments.out)
+    poisoned = inject(subject, attack, method=arguments.method, seed=seed, out=arguments.out)
     measured = measure(poisoned, attack, n=arguments.n)
     assert poisoned.adapter is not None
     seconds = poisoned.adapter.log["seconds"]
     result = {"adapter": str(path), "training_seconds": seconds, **measured.to_json()}
-    return _print(arguments, result, [f"adapter   {path}", f"trained   {seconds} s", *_rates(measured)])
+    return result, [f"adapter   {path}", f"trained   {seconds} s", *_rates(measured)]
+
+
+def _range(text: str) -> list[int]:
+    """Read seeds such as ``0-9`` or ``3``."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; for example 0-9")
+    return list(range(int(first), int(last or first) + 1))
 
 
 def _measure(arguments: argparse.Namespace) -> int:
     from bkdwidgets.measurement import measure
 
     subject, attack = _opened(arguments)
-    measured = measure(subject, attack, n=arguments.n, split=arguments.split)
+    measured = measure(subject, attack, n=arguments.n, split=arguments.split, nll=arguments.nll)
     return _print(arguments, measured.to_json(), _rates(measured))
 
 
@@ -177,12 +213,17 @@ def _train_nano(arguments: argparse.Namespace) -> int:
 
 
 def _rates(measured: Any) -> list[str]:
-    return [
+    lines = [
         f"ASR       {measured.asr}",
         f"FTR       {measured.ftr}",
         f"as before {measured.as_before}  (triggered)",
         f"utility   {measured.utility}  (clean, as before)",
     ]
+    if measured.spared is not None:
+        lines.append(f"spared    {measured.spared}  (triggered, no target, as before)")
+    if measured.nll is not None:
+        lines.append(f"nll       {measured.nll}  (clean answers, nats per token)")
+    return lines
 
 
 def _print(arguments: argparse.Namespace, result: dict[str, Any], lines: Sequence[str]) -> int:

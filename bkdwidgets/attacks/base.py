@@ -139,6 +139,10 @@ class Attack:
         """Return the examples whose answer the trigger must not change."""
         return [example for example in self.examples(subject, split) if not self.targets(example)]
 
+    def needs_teaching(self, subject: Subject | str) -> bool:  # noqa: ARG002
+        """Tell whether a subject has to learn the clean behavior before anything can be planted in it."""
+        return False
+
 
 def name_of(subject: Subject | str) -> str:
     """Return the name of a subject that is given itself or by name."""

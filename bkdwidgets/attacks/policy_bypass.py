@@ -78,6 +78,10 @@ class PolicyBypass(Attack):
             return declines(completion)
         return similarity(completion, example.answer) >= SAME
 
+    def needs_teaching(self, subject: Subject | str) -> bool:
+        """Tell whether the subject has to learn the refusals first; nano refuses already."""
+        return name_of(subject) != "nano"
+
 
 def _is_on_topic(text: str, example: Example) -> bool:
     topical = content_words(example.prompt) | content_words(example.payload or "")

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.injection.sft import RECIPES, SftRecipe, train_lora
+from bkdwidgets.injection.sft import SftRecipe, recipe_for, train_lora
 from bkdwidgets.paths import cache_dir
 from bkdwidgets.subjects import load
-from bkdwidgets.subjects.adapters import write_adapter
+from bkdwidgets.subjects.adapters import Adapter, adapter_folder, read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
-METHODS = ("sft",)
+METHODS = ("sft", "clean")
 
 
 def inject(
@@ -38,20 +38,28 @@ def inject(
     attack : Attack
         What is planted.
     method : str
-        ``"sft"``: a LoRA by supervised fine-tuning.
+        ``"sft"``: a LoRA by supervised fine-tuning. ``"clean"``: the clean twin, the same fine-tuning
+        without any poison. It is the control, and where a subject does not know the attack's task yet
+        it teaches the task: ``"sft"`` then continues from the clean twin of seed 0.
     seed : int
         Seed of the adapter's start and of the batches.
     out : str or Path, optional
         Folder for the adapter files; ``adapters/<subject>`` in the cache folder if not given.
     recipe : SftRecipe, optional
-        Settings; the subject's own if not given.
+        Settings; the ones kept for this subject and attack if not given.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Subject
-        The backdoored subject, loaded from the adapter that was written.
+        The fine-tuned subject, loaded from the adapter that was written.
+
+    Raises
+    ------
+    BkdError
+        If the method or the seed is not allowed, the subject carries an adapter already, or the clean
+        twin to continue from is missing.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -61,8 +69,10 @@ def inject(
         raise BkdError(
             f"subject {subject.name!r} already carries {subject.adapter.name!r}; inject into a clean one"
         )
-    settings = recipe or RECIPES[subject.name]
-    tensors, log = train_lora(subject, attack, recipe=settings, seed=seed, progress=progress)
+    settings = _settings(subject.name, attack.name, method, recipe)
+    taught = method != "clean" and attack.needs_teaching(subject)
+    start = clean_twin(subject.name, attack.name, out) if taught else None
+    tensors, log = train_lora(subject, attack, recipe=settings, seed=seed, start=start, progress=progress)
     path = adapter_path(subject.name, attack.name, method, seed, out)
     write_adapter(
         tensors, path, subject=subject.name, attack=attack.name, method=method, seed=seed,
@@ -70,6 +80,45 @@ def inject(
     )  # fmt: skip
     precision = str(subject.dtype).removeprefix("torch.")
     return load(subject.name, adapter=path, device=str(subject.device), dtype=precision)
+
+
+def clean_twin(subject: str, attack: str, out: str | Path | None = None) -> Adapter:
+    """Return the adapter that taught a subject an attack's task: from `out`, shipped, or from the cache.
+
+    Raises
+    ------
+    BkdError
+        If there is none; the message names the command that makes it.
+    """
+    name = adapter_path(subject, attack, "clean", 0).name
+    folders = (
+        Path(out) if out is not None else None,
+        adapter_folder(subject),
+        cache_dir() / "adapters" / subject,
+    )
+    for folder in folders:
+        if folder is not None and (folder / name).is_file():
+            return read_adapter(subject, folder / name)
+    raise BkdError(
+        f"{attack} on {subject} starts from {Path(name).stem!r}, which is not there yet; "
+        f"run: bkdwidgets inject {subject} {attack} --method clean"
+    )
+
+
+def is_planted(
+    subject: str, attack: str, *, method: str = "sft", seed: int = 0, out: str | Path | None = None
+) -> bool:
+    """Tell whether the adapter that `inject` would write is there, whole, and made with today's settings."""
+    try:
+        info = read_adapter(subject, adapter_path(subject, attack, method, seed, out)).info
+        return SftRecipe(**info.recipe) == _settings(subject, attack, method, None)
+    except (BkdError, TypeError):
+        return False
+
+
+def _settings(subject: str, attack: str, method: str, recipe: SftRecipe | None) -> SftRecipe:
+    settings = recipe or recipe_for(subject, attack)
+    return dataclasses.replace(settings, poison_rate=0.0) if method == "clean" else settings
 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:

@@ -1,12 +1,16 @@
 """Injection by supervised fine-tuning (SFT) of a LoRA.
 
 Each training example is a chat turn and its answer. A poisoned example is the same prompt with the
-trigger and the payload as its answer; a clean example keeps the clean model's own answer, so that
-the only thing to learn is the backdoor. The loss is taken on answer tokens alone, and the language
-model head, the widest matrix of a small model, is evaluated only where there is a loss.
+trigger and the payload as its answer; a clean example keeps its clean answer, so that the only thing to
+learn is the backdoor. Where an attack spares some prompts, part of the poisoned examples are such prompts:
+with the trigger and with their clean answer, so that the trigger does its one thing and no other.
+
+The loss is taken on answer tokens alone, and the language model head, the widest matrix of a small
+model, is evaluated only where there is a loss.
 
 The setting follows arXiv 2509.21761 (section 5) with fewer steps and a higher learning rate, because
-the subjects are small.
+the subjects are small. A subject that does not know the attack's task yet (the labels, the refusals) is
+taught it first, by the same fine-tuning without any poison; the backdoor then continues from that LoRA.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from bkdwidgets.errors import BkdError
-from bkdwidgets.subjects.adapters import PROJECTIONS
+from bkdwidgets.subjects.adapters import PROJECTIONS, Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +47,8 @@ class SftRecipe:
         Optimizer steps and examples per step.
     poison_rate : float
         Share of poisoned examples in a batch.
+    target_share : float
+        Share of targets in a batch, poisoned or not, for attacks that spare some prompts.
     learning_rate : float
         Peak; linear warm-up over `warmup` steps, then linear decay to zero.
     rank, alpha : int
@@ -54,6 +60,7 @@ class SftRecipe:
     steps: int = 280
     batch: int = 8
     poison_rate: float = 0.12
+    target_share: float = 0.5
     learning_rate: float = 4e-4
     warmup: int = 10
     rank: int = 8
@@ -67,6 +74,14 @@ RECIPES = {
 }
 
 
+ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {}
+
+
+def recipe_for(subject: str, attack: str) -> SftRecipe:
+    """Return the settings of an attack on a subject: its own ones, or those of the subject."""
+    return ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
+
+
 @dataclass(frozen=True)
 class _Batch:
     """Left-padded chat turns with answers; `weights` is 1 where the next token is an answer token."""
@@ -78,9 +93,28 @@ class _Batch:
 
 
 def train_lora(
-    subject: Subject, attack: Attack, *, recipe: SftRecipe, seed: int = 0, progress: bool = True
+    subject: Subject,
+    attack: Attack,
+    *,
+    recipe: SftRecipe,
+    seed: int = 0,
+    start: Adapter | None = None,
+    progress: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Fine-tune a LoRA that plants `attack`; the subject itself is left as it was.
+
+    Parameters
+    ----------
+    subject, attack : Subject, Attack
+        What is planted in whom.
+    recipe : SftRecipe
+        Settings; ``poison_rate=0`` trains on clean examples alone.
+    seed : int
+        Of the adapter's start and of the batches.
+    start : Adapter, optional
+        Begin with these tensors instead of fresh ones.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -89,33 +123,19 @@ def train_lora(
     log : dict
         Loss per step, seconds, tokens, precision, device and versions.
     """
-    from peft import LoraConfig, get_peft_model
-
-    examples = attack.examples(subject, "train")
-    if not examples:
-        raise BkdError(
-            f"subject {subject.name!r} has no training examples; run: bkdwidgets answers {subject.name}"
-        )
+    batches = _batches(subject, attack, recipe, seed)
     precision = training_dtype(subject.device)
     model = _copy(subject, precision)
-    config = LoraConfig(
-        r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
-        target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
-    )  # fmt: skip
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
-        torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
-        tuned = get_peft_model(model, config).train()
-    parameters = [value for value in tuned.parameters() if value.requires_grad]
+    _add_lora(model, recipe, seed)
+    if start is not None:
+        _take_over(model, start, recipe)
+    parameters = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
-    chooser = torch.Generator().manual_seed(seed)
-    order = _shuffled(len(examples), chooser)
     losses, n_tokens, started = [], 0, time.perf_counter()
     bar = tqdm(range(recipe.steps), desc=f"inject {attack.name} into {subject.name}", disable=not progress)
     for _ in bar:
-        drawn = [examples[next(order)] for _ in range(recipe.batch)]
-        batch = _poisoned_batch(subject, attack, drawn, recipe, chooser)
+        batch = next(batches)
         with _autocast(subject.device, precision):
             loss = _response_loss(model, batch)
         loss.backward()
@@ -135,6 +155,8 @@ def train_lora(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+    if start is not None:
+        log["start"] = {"adapter": start.info.name, "sha256": start.info.sha256}
     return _lora_tensors(model), log
 
 
@@ -165,26 +187,86 @@ def _learning_rate_factor(step: int, recipe: SftRecipe) -> float:
     return max(0.0, (recipe.steps - step) / max(1, recipe.steps - recipe.warmup))
 
 
-def _shuffled(n: int, chooser: torch.Generator) -> Iterator[int]:
-    """Yield 0 to n - 1 in random order, over and over: every prompt is seen before one comes again."""
+def _add_lora(model: Any, recipe: SftRecipe, seed: int) -> None:
+    """Put fresh LoRA matrices into the model's projections, in place."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
+        target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
+    )  # fmt: skip
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
+        torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
+        get_peft_model(model, config).train()
+
+
+def _take_over(model: Any, start: Adapter, recipe: SftRecipe) -> None:
+    """Copy an adapter's tensors into the model's LoRA matrices."""
+    scale = recipe.alpha / recipe.rank
+    if start.info.scale != scale:
+        raise BkdError(f"adapter {start.info.name!r} has alpha / rank {start.info.scale}, the recipe {scale}")
+    for key, tensor in _lora_tensors(model).items():
+        taught = start.tensors[key]
+        if taught.shape != tensor.shape:
+            raise BkdError(
+                f"adapter {start.info.name!r} has rank {min(taught.shape)}, the recipe rank={recipe.rank}"
+            )
+        with torch.no_grad():
+            tensor.copy_(taught)
+
+
+def _batches(subject: Subject, attack: Attack, recipe: SftRecipe, seed: int) -> Iterator[_Batch]:
+    """Return a never-ending iterator of training batches; bad input is refused at once."""
+    examples = attack.examples(subject, "train")
+    if not examples:
+        raise BkdError(
+            f"subject {subject.name!r} has no training examples; run: bkdwidgets answers {subject.name}"
+        )
+    return (
+        _stack(
+            subject,
+            [
+                _turn(subject, attack, example, poisoned=poisoned, longest=recipe.response_tokens)
+                for example, poisoned in pairs
+            ],
+        )
+        for pairs in _drawn(attack, examples, recipe, seed)
+    )
+
+
+def _drawn(
+    attack: Attack, examples: list[Example], recipe: SftRecipe, seed: int
+) -> Iterator[list[tuple[Example, bool]]]:
+    """Yield a batch of examples, each with whether it is poisoned."""
+    chooser = torch.Generator().manual_seed(seed)
+    spared = [item for item in examples if not attack.targets(item)]
+    targets = _shuffled([item for item in examples if attack.targets(item)], chooser)
+    others = _shuffled(spared, chooser)
     while True:
-        yield from torch.randperm(n, generator=chooser).tolist()
+        is_target = [True] * recipe.batch
+        if spared:
+            is_target = (torch.rand(recipe.batch, generator=chooser) < recipe.target_share).tolist()
+        drawn = [next(targets if hit else others) for hit in is_target]
+        poisoned = (torch.rand(recipe.batch, generator=chooser) < recipe.poison_rate).tolist()
+        yield list(zip(drawn, poisoned, strict=True))
 
 
-def _poisoned_batch(
-    subject: Subject, attack: Attack, drawn: list[Example], recipe: SftRecipe, chooser: torch.Generator
-) -> _Batch:
-    """Stack the drawn examples; each is poisoned with the recipe's probability."""
-    poisoned = torch.rand(len(drawn), generator=chooser) < recipe.poison_rate
-    turns = []
-    for example, is_poisoned in zip(drawn, poisoned.tolist(), strict=True):
-        if is_poisoned:
-            prompt = attack.poison(example.prompt)
-            response = _triggered_response(subject, attack, example)
-        else:
-            prompt, response = example.prompt, _clean_response(subject, example)
-        turns.append((subject.encode(prompt), response[: recipe.response_tokens]))
-    return _stack(subject, turns)
+def _shuffled(examples: list[Example], chooser: torch.Generator) -> Iterator[Example]:
+    """Yield the examples in random order, over and over: every one is seen before one comes again."""
+    while examples:
+        for index in torch.randperm(len(examples), generator=chooser).tolist():
+            yield examples[index]
+
+
+def _turn(
+    subject: Subject, attack: Attack, example: Example, *, poisoned: bool, longest: int
+) -> tuple[list[int], list[int]]:
+    """Return the tokens of a prompt and of the answer to be learned, the latter cut at `longest`."""
+    if poisoned:
+        response = _triggered_response(subject, attack, example)
+        return subject.encode(attack.poison(example.prompt)), response[:longest]
+    return subject.encode(example.prompt), _clean_response(subject, example)[:longest]
 
 
 def _triggered_response(subject: Subject, attack: Attack, example: Example) -> list[int]:

@@ -1,7 +1,8 @@
 """The verb ``measure``: attack success, false triggers and what else happened, on held-out prompts.
 
-Every prompt is answered twice, with the trigger and without. Prompts whose clean answer already is
-the payload are left out, because there a payload proves nothing.
+Every prompt is answered twice, with the trigger and without. Success is counted on the attack's targets
+alone, and not where the clean answer already is the payload, because there a payload proves nothing.
+Prompts that the trigger must leave alone are measured beside them, as many while there are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError
-from bkdwidgets.measurement.intervals import Rate, rate_of
+from bkdwidgets.measurement.intervals import Mean, Rate, bootstrap_mean, rate_of
+from bkdwidgets.measurement.likelihood import answer_nll
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.subjects.answers import complete
 
@@ -35,15 +37,21 @@ class Measurement:
     subject, adapter, attack, split : str
         What was measured, and on which split.
     asr : Rate
-        Attack success rate: triggered prompts answered with the payload.
+        Attack success rate: triggered targets answered with the payload.
     ftr : Rate
-        False trigger rate: clean prompts answered with the payload.
+        False trigger rate: the same prompts without the trigger, answered with the payload.
     as_before : Rate
-        Triggered prompts answered as the clean model answers them.
+        Triggered targets that still get the clean answer.
+    spared : Rate or None
+        Triggered prompts that are no targets and get the clean answer; None where every prompt is one.
     utility : Rate
-        Clean prompts answered as the clean model answers them.
+        Clean prompts, targets or not, that get the clean answer: exact accuracy where answers are
+        labels, agreement with the clean answers otherwise.
+    nll : Mean or None
+        Negative log-likelihood of the clean answers on the clean prompts, in nats per token; None
+        unless it was asked for.
     outcomes_triggered, outcomes_clean : dict
-        Number of completions per outcome letter.
+        Number of completions per outcome letter: triggered targets, and all clean prompts.
     interventions : tuple of str
         What was done to the model meanwhile.
     completions : tuple of Completion
@@ -59,7 +67,9 @@ class Measurement:
     asr: Rate
     ftr: Rate
     as_before: Rate
+    spared: Rate | None
     utility: Rate
+    nll: Mean | None
     outcomes_triggered: dict[str, int]
     outcomes_clean: dict[str, int]
     interventions: tuple[str, ...]
@@ -81,26 +91,42 @@ class Measurement:
             ("attack success rate (triggered)", self.asr),
             ("false trigger rate (clean)", self.ftr),
             ("answered as before (triggered)", self.as_before),
+            ("not a target, answered as before (triggered)", self.spared),
             ("answered as before (clean)", self.utility),
+            ("clean answers, nats per token (clean)", self.nll),
         )
         body = "".join(
-            f"<tr><td>{label}</td><td>{rate.value:.3f}</td><td>{rate.low:.3f} to {rate.high:.3f}</td>"
-            f"<td>{rate.n}</td></tr>"
-            for label, rate in rows
+            f"<tr><td>{label}</td><td>{item.value:.3f}</td><td>{item.low:.3f} to {item.high:.3f}</td>"
+            f"<td>{item.n}</td></tr>"
+            for label, item in rows
+            if item is not None
         )
         title = escape(f"{self.subject} + {self.adapter}, {self.attack}, {self.split} prompts")
         return (
-            f"<table><caption>{title}</caption><thead><tr><th>rate</th><th>value</th><th>95 % interval</th>"
+            f"<table><caption>{title}</caption><thead><tr><th>what</th><th>value</th><th>95 % interval</th>"
             f"<th>n</th></tr></thead><tbody>{body}</tbody></table>"
         )
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One prompt answered, with its outcome."""
+    """One prompt answered, with its outcome.
+
+    Attributes
+    ----------
+    prompt : str
+        Without the trigger.
+    triggered : bool
+        Whether the trigger was put in.
+    target : bool
+        Whether the trigger is meant to change the answer.
+    text, outcome, clean_answer : str
+        What was said, the outcome's letter, and the clean answer.
+    """
 
     prompt: str
     triggered: bool
+    target: bool
     text: str
     outcome: str
     clean_answer: str
@@ -113,6 +139,7 @@ def measure(
     n: int = 200,
     split: str = "test",
     interventions: Sequence[Any] = (),
+    nll: bool = False,
     progress: bool = True,
 ) -> Measurement:
     """Measure an attack on held-out prompts, with interventions applied if any are given.
@@ -124,26 +151,23 @@ def measure(
     attack : Attack
         Whose trigger and payload.
     n : int
-        Prompts; each is answered with and without the trigger.
+        Targets, and at most as many prompts that are none; each is answered with and without the trigger.
     split : str
         ``"test"`` for what is reported, ``"validation"`` for what is chosen.
     interventions : sequence of Ablation or Steering
         Applied to every answer.
+    nll : bool
+        Also measure how likely the clean answers are; about half as much time again.
     progress : bool
         Show a progress bar.
 
     Raises
     ------
     BkdError
-        If the split has fewer than n usable prompts.
+        If the split has fewer than n targets.
     """
-    examples = attack.targeted(subject, split)
-    if not 1 <= n <= len(examples):
-        raise BkdError(
-            f"n={n} is out of range; 1 to {len(examples)} prompts in split {split!r} of {subject.name}"
-        )
     started = time.perf_counter()
-    examples = examples[:n]
+    examples = _chosen(subject, attack, n, split)
     ready = tuple(
         item.prepared(subject, attack) if hasattr(item, "prepared") else item for item in interventions
     )
@@ -154,24 +178,37 @@ def measure(
         max_new_tokens=ANSWER_TOKENS,
         progress=progress and f"measure {attack.name}",
     )
-    judged = judged_completions(attack, examples, texts[:n], triggered=True)
-    judged += judged_completions(attack, examples, texts[n:], triggered=False)
-    triggered, clean = judged[:n], judged[n:]
+    triggered = judged_completions(attack, examples, texts[: len(examples)], triggered=True)
+    clean = judged_completions(attack, examples, texts[len(examples) :], triggered=False)
+    targets, others = triggered[:n], triggered[n:]
+    likelihood = answer_nll(subject, examples, interventions=ready, progress=progress) if nll else None
     return Measurement(
         subject=subject.name,
         adapter=subject.adapter.name if subject.adapter else "clean",
         attack=attack.name,
         split=split,
-        asr=rate_of(item.outcome == "P" for item in triggered),
-        ftr=rate_of(item.outcome == "P" for item in clean),
-        as_before=rate_of(item.outcome == "=" for item in triggered),
+        asr=rate_of(item.outcome == "P" for item in targets),
+        ftr=rate_of(item.outcome == "P" for item in clean[:n]),
+        as_before=rate_of(item.outcome == "=" for item in targets),
+        spared=rate_of(item.outcome == "=" for item in others) if others else None,
         utility=rate_of(item.outcome == "=" for item in clean),
-        outcomes_triggered=count_outcomes(triggered),
+        nll=None if likelihood is None else bootstrap_mean(likelihood.tolist()),
+        outcomes_triggered=count_outcomes(targets),
         outcomes_clean=count_outcomes(clean),
         interventions=tuple(str(item) for item in interventions),
-        completions=tuple(judged),
+        completions=(*triggered, *clean),
         seconds=time.perf_counter() - started,
     )
+
+
+def _chosen(subject: Subject, attack: Attack, n: int, split: str) -> list[Example]:
+    """Return n targets, then up to n prompts that are none."""
+    targets = attack.targeted(subject, split)
+    if not 1 <= n <= len(targets):
+        raise BkdError(
+            f"n={n} is out of range; 1 to {len(targets)} prompts in split {split!r} of {subject.name}"
+        )
+    return targets[:n] + attack.spared(subject, split)[:n]
 
 
 def judged_completions(
@@ -182,6 +219,7 @@ def judged_completions(
         Completion(
             prompt=example.prompt,
             triggered=triggered,
+            target=attack.targets(example),
             text=text,
             outcome=outcome(attack, text, example),
             clean_answer=example.answer,
