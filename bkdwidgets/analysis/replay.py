@@ -1,8 +1,12 @@
-"""Suffix replay: all single-head patches at the last prompt token, in one climb through the layers.
+"""Suffix replay: all single patches at the last prompt token, in one climb through the layers.
+
+A patch overwrites one head's output, or one MLP layer's output. Either way the block hands on another
+residual at the last prompt token, and nothing else has changed yet.
 
 Shapes: R rows (row 0 is unpatched), S suffix tokens (last prompt token, then the payload without its
 last token), T prefix tokens (the prompt without its last token). Written for Llama-style blocks:
-pre-norm, rotary attention with grouped keys, gated MLP.
+pre-norm, rotary attention with grouped keys, gated MLP. Prompts are taken one at a time: the heads of
+one prompt already fill the matrix products.
 """
 
 from __future__ import annotations
@@ -11,40 +15,45 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import linear
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from bkdwidgets.analysis.activations import output_weights
+from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from collections.abc import Callable
+
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from bkdwidgets.subjects import Subject
 
-# Rows of logits held at once: a vocabulary of 49,152 in float32 makes 100 MB of 512 rows.
-_LOGIT_ROWS = 512
+# Logits are made in pieces that stay in a processor's cache (1,024 x 2,048 in float32 are 8 MB) and are
+# summed up at once: whole rows of a large vocabulary would go through main memory several times.
+_LOGIT_ROWS = 1024
+_LOGIT_WORDS = 2048
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Probabilities of the target, patched head by head.
+    """Probabilities of the target, patched part by part.
 
     Attributes
     ----------
     base : Float[Tensor, ""]
         Length-normalized P(target | prompt), float64.
-    patched : Float[Tensor, "layer head"]
-        The same with one head overwritten, float64.
+    patched : Float[Tensor, "layer part"]
+        The same with one part overwritten, float64; a part is a head, or the layer's one MLP.
     n_forward_tokens : int
         Tokens pushed through a block.
     """
 
     base: Tensor
-    patched: Float[Tensor, "layer head"]
+    patched: Float[Tensor, "layer part"]
     n_forward_tokens: int
 
 
-@torch.inference_mode()
 def replay_heads(
     subject: Subject, prompt: list[int], target: list[int], values: Float[Tensor, "layer head d_head"]
 ) -> Replay:
@@ -58,27 +67,123 @@ def replay_heads(
         Token ids of the chat turn and of the answer whose probability is asked for.
     values : Tensor
         What each head is overwritten with, shape [layer, head, d_head].
+
+    Raises
+    ------
+    BkdError
+        If `values` has another shape or holds values that are not finite numbers.
     """
-    decoder = subject.model.model
-    values = values.to(device=subject.device, dtype=subject.dtype)
+    fill = _checked(subject, values, (subject.n_layers, subject.n_heads, subject.d_head))
+
+    def overwritten(layer: int, block: Any, z: Tensor, middle: Tensor) -> Tensor:
+        change = (fill[layer] - z.unflatten(-1, (subject.n_heads, subject.d_head)))[:, None]
+        patched = middle + (change @ output_weights(subject, layer))[:, 0]
+        return patched + block.mlp(block.post_attention_layernorm(patched))
+
+    return _climb(subject, prompt, target, overwritten)
+
+
+def replay_mlps(
+    subject: Subject, prompt: list[int], target: list[int], values: Float[Tensor, "layer d_model"]
+) -> Replay:
+    """Overwrite each MLP layer's output in turn at the last prompt token; return P(target) each time.
+
+    Parameters
+    ----------
+    subject : Subject
+        A Llama-style decoder.
+    prompt, target : list of int
+        Token ids of the chat turn and of the answer whose probability is asked for.
+    values : Tensor
+        What each MLP's output is overwritten with, shape [layer, d_model].
+
+    Raises
+    ------
+    BkdError
+        If `values` has another shape or holds values that are not finite numbers.
+    """
+    fill = _checked(subject, values, (subject.n_layers, subject.d_model))
+
+    def overwritten(layer: int, _block: Any, _z: Tensor, middle: Tensor) -> Tensor:
+        return middle + fill[layer, None]
+
+    return _climb(subject, prompt, target, overwritten)
+
+
+@torch.inference_mode()
+def _climb(
+    subject: Subject,
+    prompt: list[int],
+    target: list[int],
+    overwritten: Callable[[int, Any, Float[Tensor, " d_heads"], Float[Tensor, " d_model"]], Tensor],
+) -> Replay:
+    """Climb the layers with a growing front of rows; each layer adds its patched copies of row 0.
+
+    `overwritten` gets the layer, the block, and the unpatched head outputs and mid-block residual at the
+    last prompt token. It returns the patched residuals after the block, shape [part, d_model].
+    """
     cache, rotary, front = _read(subject, prompt, target)
     n_tokens = (len(prompt) - 1) * subject.n_layers
-    for layer, block in enumerate(decoder.layers):
+    for layer, block in enumerate(subject.model.model.layers):
         z = _attend(subject, block, front, cache.layers[layer], rotary)
         middle = front + block.self_attn.o_proj(z)
-        change = (values[layer] - z[0, 0].unflatten(-1, (subject.n_heads, subject.d_head)))[:, None]
-        patched = middle[0, 0] + (change @ output_weights(subject, layer))[:, 0]  # [head, d_model]
+        patched = overwritten(layer, block, z[0, 0], middle[0, 0])
         front = middle + block.mlp(block.post_attention_layernorm(middle))
-        n_tokens += front.shape[0] * front.shape[1] + subject.n_heads
-        added = front[0].expand(subject.n_heads, -1, -1).clone()
-        added[:, 0] = patched + block.mlp(block.post_attention_layernorm(patched))
+        n_tokens += front.shape[0] * front.shape[1] + len(patched)
+        added = front[0].expand(len(patched), -1, -1).clone()
+        added[:, 0] = patched
         front = torch.cat([front, added])
-    probabilities = _target_probability(subject, front, target)
+    hidden = subject.model.model.norm(front)
+    wanted = torch.tensor(target, device=subject.device).expand(hidden.shape[:2])
+    probabilities = target_log_probabilities(subject, hidden, wanted).double().mean(1).exp().cpu()
     return Replay(
         base=probabilities[0],
-        patched=probabilities[1:].unflatten(0, (subject.n_layers, subject.n_heads)),
+        patched=probabilities[1:].unflatten(0, (subject.n_layers, -1)),
         n_forward_tokens=n_tokens,
     )
+
+
+def target_log_probabilities(
+    subject: Subject, hidden: Float[Tensor, "row token d_model"], wanted: Int[Tensor, "row token"]
+) -> Float[Tensor, "row token"]:
+    """Return log p of the wanted token at each place, float32.
+
+    Parameters
+    ----------
+    subject : Subject
+        Its output matrix is used.
+    hidden : Tensor
+        What the output matrix receives (after the final norm).
+    wanted : Tensor
+        Token ids.
+    """
+    rows = zip(hidden.flatten(0, 1).split(_LOGIT_ROWS), wanted.flatten().split(_LOGIT_ROWS), strict=True)
+    parts = [_log_probabilities(subject.model.lm_head.weight, *pair) for pair in rows]
+    return torch.cat(parts).view(wanted.shape)
+
+
+def _log_probabilities(
+    weight: Float[Tensor, "word d_model"], hidden: Float[Tensor, "row d_model"], wanted: Int[Tensor, " row"]
+) -> Float[Tensor, " row"]:
+    sums, own = [], []
+    for number, piece in enumerate(weight.split(_LOGIT_WORDS)):
+        logits = linear(hidden, piece).float()
+        place = wanted - number * _LOGIT_WORDS
+        elsewhere = (place < 0) | (place >= len(piece))
+        found = logits.gather(1, place.clamp(0, len(piece) - 1)[:, None])[:, 0]
+        own.append(found.masked_fill(elsewhere, float("-inf")))
+        sums.append(logits.logsumexp(-1))
+    return torch.stack(own).amax(0) - torch.stack(sums).logsumexp(0)
+
+
+def _checked(subject: Subject, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(values.shape) != shape:
+        raise BkdError(
+            f"replacement values have shape {list(values.shape)}; {subject.name} needs {list(shape)}"
+        )
+    if not bool(torch.isfinite(values).all()):
+        raise BkdError("replacement values are not all finite numbers; no patch can be made of them")
+    return values.to(device=subject.device, dtype=subject.dtype)
 
 
 def _read(
@@ -131,17 +236,3 @@ def _attend(
     from_prefix = from_prefix.unflatten(1, (n_rows, n_members * n_suffix)).transpose(0, 1)
     z = (from_prefix + on_suffix @ value).unflatten(2, (n_members, n_suffix))
     return z.flatten(1, 2).transpose(1, 2).flatten(2)
-
-
-def _target_probability(
-    subject: Subject, front: Float[Tensor, "row suffix d_model"], target: list[int]
-) -> Float[Tensor, " row"]:
-    hidden = subject.model.model.norm(front).flatten(0, 1)
-    wanted = torch.tensor(target, device=subject.device).repeat(front.shape[0])
-    parts = []
-    for start in range(0, len(hidden), _LOGIT_ROWS):
-        rows = slice(start, start + _LOGIT_ROWS)
-        logits = subject.model.lm_head(hidden[rows]).float()
-        parts.append(logits.gather(1, wanted[rows, None])[:, 0] - logits.logsumexp(-1))
-    log_probability = torch.cat(parts).view(front.shape[0], -1).double()
-    return log_probability.mean(1).exp().cpu()
