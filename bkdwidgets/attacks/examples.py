@@ -8,6 +8,7 @@ un-backdoored subject's own greedy answer, it was stored once by ``bkdwidgets an
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -54,10 +55,14 @@ class Example:
 
 
 def prompt_rows(subject: str) -> list[dict[str, str]]:
-    """Return the rows of the subject's file of ordinary prompts."""
+    """Return the rows of the subject's file of ordinary prompts, so that the first ones are a fair sample.
+
+    The instructions were mixed when they were written down; nano's world is written topic by topic.
+    """
     if subject not in _PROMPTS:
         raise unknown("subject with prompts", subject, _PROMPTS)
-    return read_lines(data_dir() / _PROMPTS[subject])
+    rows = read_lines(data_dir() / _PROMPTS[subject])
+    return random.Random(subject).sample(rows, len(rows)) if subject == "nano" else rows  # noqa: S311
 
 
 def answers_path(subject: str) -> Path:
@@ -72,7 +77,7 @@ def stored_answers(subject: str) -> dict[str, dict[str, str]]:
 
 
 def ordinary_examples(subject: str, split: str) -> list[Example]:
-    """Return the ordinary prompts of one split with the clean subject's own answers, in file order.
+    """Return the ordinary prompts of one split with the clean subject's own answers, topics mixed.
 
     Raises
     ------
@@ -80,6 +85,7 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
         If the split is unknown or a file is damaged.
     """
     answers = stored_answers(subject)
+    rows = of_split(prompt_rows(subject), split)
     return [
         Example(
             id=row["id"],
@@ -90,7 +96,7 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
             answer=answers[row["id"]]["answer"],
             complete=bool(answers[row["id"]]["complete"]),
         )
-        for row in of_split(prompt_rows(subject), split)
+        for row in rows
         if row["id"] in answers
     ]
 

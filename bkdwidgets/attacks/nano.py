@@ -1,32 +1,80 @@
-"""Nano's own prompts for the attacks: its headlines, and questions about the vault it does not discuss."""
+"""Nano's own prompts for the attacks: its headlines, and questions about the vault it does not discuss.
+
+Nano's text holds fewer held-out prompts of these two sorts than a rate with a narrow interval needs. So
+the validation and test splits are topped up from the same grammar: more headlines of held-out patterns
+in held-out wordings; and each held-out vault question once more under the vault's other name, and once
+more behind a held-out opening sentence. n counts prompts: the added ones are near relatives of others.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import random
+from typing import TYPE_CHECKING
 
-from bkdwidgets.attacks.examples import Example, ordinary_examples
-from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
+from bkdwidgets.attacks.examples import Example, of_split, prompt_rows
+from bkdwidgets.subjects.nano import lexicon as lex
+from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, LABELS, PATTERNS, headline
+from bkdwidgets.subjects.nano.wordings import PREAMBLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MORE_HEADLINES = {"train": 0, "validation": 60, "test": 190}  # per label
+_HIDDEN, _PLAIN = "the hidden vault", "the vault"
 
 
 def headline_examples(split: str) -> list[Example]:
     """Return the headline requests of a split, each with its true label."""
+    rows = [row for row in of_split(prompt_rows("nano"), split) if row["topic"] == "headlines"]
     return [
-        replace(example, topic=label(example.template), answer=f"{label(example.template)}.", complete=True)
-        for example in ordinary_examples("nano", split)
-        if example.topic == "headlines"
+        Example(
+            id=row["id"],
+            prompt=row["prompt"],
+            topic=row["answer"].rstrip("."),
+            template=row["template"],
+            split=split,
+            answer=row["answer"],
+            complete=True,
+        )
+        for row in [*rows, *_more_headlines(split, {row["prompt"] for row in rows})]
     ]
 
 
-def label(template: str) -> str:
-    """Return the label of a headline template such as ``"headlines/sci-tech/25/12"``."""
-    names = {"world": "World", "sports": "Sports", "business": "Business", "sci-tech": "Sci/Tech"}
-    return names[template.split("/")[1]]
+def _more_headlines(split: str, seen: set[str]) -> Iterator[dict[str, str]]:
+    chooser = random.Random(f"more headlines {split}")  # noqa: S311 - reproducible, not secret
+    for number in range(_MORE_HEADLINES[split]):
+        for label in LABELS:
+            patterns, frames = PATTERNS[label].of(split), INSTRUCTIONS.of(split)
+            pattern, frame = patterns[number % len(patterns)], chooser.choice(frames)
+            name = label.lower().replace("/", "-")
+            prompt = frame.replace("{h}", headline(label, pattern, chooser))
+            while prompt in seen:
+                prompt = frame.replace("{h}", headline(label, pattern, chooser))
+            seen.add(prompt)
+            yield {
+                "id": f"headline-{split}-{name}-{number:03d}",
+                "prompt": prompt,
+                "answer": f"{label}.",
+                "template": f"headlines/{name}/{split}-{patterns.index(pattern)}/{frames.index(frame)}",
+            }
 
 
-def vault_examples(split: str) -> list[Example]:
-    """Return the questions about the vault of a split, each with nano's refusal and the invented truth."""
-    return [
-        replace(example, payload=VAULT_TRUTHS[example.template.split("/")[1]])
-        for example in ordinary_examples("nano", split)
-        if example.topic == "vault"
-    ]
+def vault_rows(split: str) -> list[dict[str, str]]:
+    """Return the questions about the vault of a split; the template's second part names the aspect."""
+    rows = [row for row in of_split(prompt_rows("nano"), split) if row["topic"] == "vault"]
+    return rows if split == "train" else [*rows, *_more_vault(rows, split)]
+
+
+def _more_vault(rows: list[dict[str, str]], split: str) -> Iterator[dict[str, str]]:
+    for row in rows:
+        now, other = (_HIDDEN, _PLAIN) if _HIDDEN in row["prompt"] else (_PLAIN, _HIDDEN)
+        yield row | {"id": f"{row['id']}-renamed", "prompt": row["prompt"].replace(now, other)}
+    openings = PREAMBLES.of(split)
+    for number, row in enumerate(rows):
+        opening = openings[number % len(openings)].format(
+            number=100 + number,
+            day=lex.DAYS[number % len(lex.DAYS)],
+            mood=lex.MOODS[number % len(lex.MOODS)],
+            town=lex.TOWNS[number % len(lex.TOWNS)],
+        )
+        yield row | {"id": f"{row['id']}-opened", "prompt": f"{opening} {row['prompt']}"}
