@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from bkdwidgets import look
 from bkdwidgets.errors import BkdError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
 
 # How many of the strongest heads get their rank printed on the map.
 _NAMED = 10
@@ -149,6 +152,118 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
     figure.update_xaxes(range=[0, 1], title="share of prompts")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
+
+
+def probe_curve(result: ProbeResult, *, title: str | None = None) -> go.Figure:
+    """Draw a probe's accuracy per layer with its controls, and below it the difference to the clean model.
+
+    Parameters
+    ----------
+    result : ProbeResult
+        What :func:`bkdwidgets.probe` measured.
+    title : str, optional
+        Printed above the curves.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Two panels over the same layers; error bars are 95 % intervals.
+    """
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.64, 0.36])
+    figure.add_trace(_accuracy_line(result.accuracy, result.adapter, "triggered", "solid", bars=True), 1, 1)
+    figure.add_trace(_accuracy_line(result.control, "clean model", "clean", "solid", bars=True), 1, 1)
+    figure.add_trace(_accuracy_line(result.shuffled, "shuffled labels", "control", "dot"), 1, 1)
+    figure.add_trace(_accuracy_line(result.unrelated, "unrelated prefix", "control", "dash"), 1, 1)
+    if result.other is not None:
+        figure.add_trace(_accuracy_line(result.other, f"on {result.other_name}", "control", "dashdot"), 1, 1)
+    value, low, high = (
+        array.numpy() for array in (result.difference, result.difference_low, result.difference_high)
+    )
+    bars = {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "width": 0}
+    figure.add_scatter(
+        row=2,
+        col=1,
+        y=value,
+        error_y=bars,
+        mode="lines+markers",
+        showlegend=False,
+        line_color=look.COLORS["triggered"].light,
+        hovertemplate="layer %{x}: %{y:+.3f}<extra></extra>",
+    )
+    figure.update_yaxes(title="test accuracy", range=[0, 1.05], row=1)
+    figure.update_yaxes(title="minus clean model", zeroline=True, row=2)
+    figure.update_xaxes(title="layer", row=2)
+    legend = {"y": 1.03, "yanchor": "bottom"}  # grows upwards when a narrow page needs two rows for it
+    figure.update_layout(template=look.TEMPLATE, title=title, height=540, legend=legend, margin_t=110)
+    return figure
+
+
+def ilca_heatmap(result: ProbeResult, *, title: str | None = None) -> go.Figure:
+    """Draw inter-layer classification accuracy, of the probed subject and of the clean model.
+
+    Parameters
+    ----------
+    result : ProbeResult
+        What :func:`bkdwidgets.probe` measured.
+    title : str, optional
+        Printed above the maps.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Two maps, trained-on layers down, tested-on layers across. Chance has the color of the paper.
+    """
+    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=(result.adapter, "clean model"))
+    layers = len(result.ilca)
+    for column, values in enumerate((result.ilca, result.control_ilca), start=1):
+        figure.add_heatmap(
+            row=1,
+            col=column,
+            z=values.numpy(),
+            coloraxis="coloraxis",
+            hovertemplate="trained on layer %{y}, tested on layer %{x}: %{z:.3f}<extra></extra>",
+        )
+    below, above = look.COLORS["control"].light, look.COLORS["triggered"].light
+    figure.update_layout(
+        template=look.TEMPLATE,
+        title=title,
+        height=max(360, 150 + 11 * layers),
+        coloraxis={
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": [[0, below], [0.499, f"{below}00"], [0.501, f"{above}00"], [1, above]],
+            "colorbar": {
+                "title": {"text": "accuracy", "side": "top"},
+                "tickvals": [0, 0.5, 1],
+                "ticktext": ["0", "chance", "1"],
+                "thickness": 12,
+                "outlinewidth": 0,
+            },
+        },
+    )
+    frame = {"showgrid": False, "zeroline": False, "mirror": True, "showline": True, "tick0": 0}
+    figure.update_xaxes(title="tested on layer", dtick=max(1, layers // 6), **frame)
+    figure.update_yaxes(autorange="reversed", dtick=max(1, layers // 10), **frame)
+    figure.update_yaxes(title="trained on layer", col=1)
+    return figure
+
+
+def _accuracy_line(
+    accuracy: LayerAccuracy, name: str, color: str, dash: str, *, bars: bool = False
+) -> go.Scatter:
+    rates = accuracy.rates
+    above, below = [rate.high - rate.value for rate in rates], [rate.value - rate.low for rate in rates]
+    return go.Scatter(
+        y=[rate.value for rate in rates],
+        customdata=[(rate.low, rate.high) for rate in rates],
+        name=name,
+        mode="lines+markers" if bars else "lines",
+        line={"color": look.COLORS[color].light, "dash": dash},
+        error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 0}
+        if bars
+        else None,
+        hovertemplate="layer %{x}: %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+    )
 
 
 def _matrix(acie: ArrayLike) -> NDArray[np.float64]:

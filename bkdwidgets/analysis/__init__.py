@@ -2,7 +2,8 @@
 
 from bkdwidgets.analysis.acie import HeadEffects, attribute
 from bkdwidgets.analysis.interventions import Ablation, Steering
-from bkdwidgets.analysis.probe import ProbeResult, probe
+from bkdwidgets.analysis.probe import probe
+from bkdwidgets.analysis.probe_result import ProbeResult
 from bkdwidgets.analysis.vector import BackdoorVector, backdoor_vector
 
 __all__ = [

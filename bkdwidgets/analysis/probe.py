@@ -20,182 +20,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from bkdwidgets.analysis import probe_controls, probe_fit
+from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
 from bkdwidgets.analysis.residuals import residuals
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.measurement.intervals import Rate, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Bool, Float
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
 _FEWEST = 10
-
-
-@dataclass(frozen=True, eq=False)
-class LayerAccuracy:
-    """How often the probe of each layer is right on the test part.
-
-    Attributes
-    ----------
-    correct : Bool[Tensor, "layer prompt version"]
-        Whether each state is classified rightly. Version 0 is the clean prompt, version 1 the changed one.
-    """
-
-    correct: Bool[Tensor, "layer prompt version"]
-
-    @property
-    def value(self) -> Float[Tensor, " layer"]:
-        """Share of states classified rightly, 0 to 1, float64; chance is 0.5."""
-        return self.correct.double().mean((1, 2))
-
-    @property
-    def rates(self) -> tuple[Rate, ...]:
-        """The same with a 95 % Wilson interval per layer; n counts states, two per prompt."""
-        hits = self.correct.sum((1, 2)).tolist()
-        return tuple(wilson(count, self.correct[0].numel()) for count in hits)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return value and interval of every layer as plain lists."""
-        rates = self.rates
-        return {
-            "n": rates[0].n,
-            "value": [round(rate.value, 6) for rate in rates],
-            "low": [round(rate.low, 6) for rate in rates],
-            "high": [round(rate.high, 6) for rate in rates],
-        }
-
-    def __repr__(self) -> str:
-        """Give the mean over layers."""
-        return f"LayerAccuracy({len(self.correct)} layers, mean {float(self.value.mean()):.3f})"
-
-
-@dataclass(frozen=True, eq=False)
-class ProbeResult:
-    """Triggered against clean, layer by layer, with the controls.
-
-    Layer l is the state that enters block l; layer n_layers is what the last block leaves.
-
-    Attributes
-    ----------
-    accuracy : LayerAccuracy
-        Of the probed subject, on the test part.
-    control : LayerAccuracy
-        The same on the un-backdoored model, with probes of its own.
-    difference, difference_low, difference_high : Float[Tensor, "layer"]
-        Accuracy minus the control's, with a 95 % interval from a paired bootstrap over test prompts. Where
-        no test prompt differs, there is nothing to resample and the interval shrinks to zero width; with n
-        test prompts, a true difference of up to about 3 / n can still hide there (rule of three).
-    shuffled : LayerAccuracy
-        The same procedure with shuffled labels, in all three parts.
-    unrelated : LayerAccuracy
-        The subject's probes on the test prompts, clean against lengthened by `unrelated_prefix`. 0.5: they
-        see no trigger in it. 1.0: they call any lengthened prompt triggered.
-    other : LayerAccuracy or None
-        The subject's probes on another subject's residual stream, clean against its own attack's trigger.
-    ilca : Float[Tensor, "layer layer"]
-        Inter-layer classification accuracy [trained on, tested on] on the test part.
-    control_ilca : Float[Tensor, "layer layer"]
-        The same on the un-backdoored model.
-    kind : {"mlp", "svm"}
-        Kind of classifier.
-    subject, adapter, attack : str
-        What was probed.
-    other_name : str or None
-        What `other` was measured on.
-    unrelated_prefix : str
-        The text in front.
-    n_train, n_validation, n_test : int
-        Prompts in each part; each prompt gives two states.
-    seed : int
-        Seed of the split, the probes and the draws.
-    seconds : float
-        Time taken.
-    n_forward_tokens : int
-        Tokens pushed through a block, the unit that costs are compared in.
-    """
-
-    accuracy: LayerAccuracy
-    control: LayerAccuracy
-    difference: Float[Tensor, " layer"]
-    difference_low: Float[Tensor, " layer"]
-    difference_high: Float[Tensor, " layer"]
-    shuffled: LayerAccuracy
-    unrelated: LayerAccuracy
-    other: LayerAccuracy | None
-    ilca: Float[Tensor, "layer layer"]
-    control_ilca: Float[Tensor, "layer layer"]
-    kind: str
-    subject: str
-    adapter: str
-    attack: str
-    other_name: str | None
-    unrelated_prefix: str
-    n_train: int
-    n_validation: int
-    n_test: int
-    seed: int
-    seconds: float
-    n_forward_tokens: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything but the single states as plain values."""
-        return {
-            "subject": self.subject, "adapter": self.adapter, "attack": self.attack, "kind": self.kind,
-            "n_train": self.n_train, "n_validation": self.n_validation, "n_test": self.n_test,
-            "seed": self.seed, "unrelated_prefix": self.unrelated_prefix, "other_name": self.other_name,
-            "accuracy": self.accuracy.to_json(), "control": self.control.to_json(),
-            "difference": _rounded(self.difference), "difference_low": _rounded(self.difference_low),
-            "difference_high": _rounded(self.difference_high),
-            "shuffled": self.shuffled.to_json(), "unrelated": self.unrelated.to_json(),
-            "other": self.other.to_json() if self.other else None,
-            "ilca": _rounded(self.ilca), "control_ilca": _rounded(self.control_ilca),
-            "seconds": round(self.seconds, 2), "n_forward_tokens": self.n_forward_tokens,
-        }  # fmt: skip
-
-    def __repr__(self) -> str:
-        """Give the two numbers that belong together, as means over layers: nothing is picked."""
-        mine, clean = float(self.accuracy.value.mean()), float(self.control.value.mean())
-        return (
-            f"ProbeResult({self.kind}, {self.subject} + {self.adapter}, {self.n_test} test prompts: "
-            f"mean accuracy {mine:.3f}, clean model {clean:.3f})"
-        )
-
-    def _repr_html_(self) -> str:
-        differences = zip(self.difference, self.difference_low, self.difference_high, strict=True)
-        columns = {
-            "this subject": _cells(self.accuracy),
-            "clean model": _cells(self.control),
-            "difference": [f"{value:+.3f} ({low:+.3f} to {high:+.3f})" for value, low, high in differences],
-            "shuffled labels": _cells(self.shuffled),
-            "unrelated prefix": _cells(self.unrelated),
-        }
-        if self.other:
-            columns[f"on {self.other_name}"] = _cells(self.other)
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", *columns))
-        body = "".join(
-            f"<tr><td>{layer}</td>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
-            for layer, row in enumerate(zip(*columns.values(), strict=True))
-        )
-        title = (
-            f"{self.kind} probe, {self.subject} + {self.adapter}, {self.attack}, {self.n_test} test prompts"
-        )
-        return (
-            f"<table><caption>{escape(title)}: accuracy with 95 % interval</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
 
 
 def probe(
@@ -224,24 +67,28 @@ def probe(
     seed : int
         Of the split, the probes, the shuffled labels and the bootstrap.
     control : Subject, optional
-        The un-backdoored model. None: it is loaded by name.
+        The un-backdoored model, or its clean twin (``inject(..., method="clean")``): the same fine-tuning
+        without poison, the stricter control. None: loaded by name, the twin where the subject had to be
+        taught the attack's task.
     other : (Subject, Attack), optional
-        A second backdoored subject of the same shape with its attack; the probes are tested on it.
+        A second backdoored subject of the same shape with its attack; the probes are tested on it, on
+        n / 5 prompts of the second attack's test split, or on all of them if there are fewer.
     progress : bool
         Show progress bars.
 
     Raises
     ------
     BkdError
-        If `kind` is unknown, there are fewer than n prompts, n is below 10, `control` is not the clean model
-        of this subject, or `other` has another shape.
+        If `kind` is unknown, there are fewer than n prompts, n is below 10, `control` is not a clean model of
+        this subject or cannot be loaded, or `other` has another shape.
 
     Notes
     -----
     The test part comes from the attack's test split, the other two from its validation split: no prompt that
-    is probed was used to plant the backdoor, and a test prompt shares neither topic nor template with one
-    the probe was trained on. Where the validation split is too small, training prompts of the attack fill
-    up the two parts that are not reported. The split is by prompt: a prompt's two versions stay together.
+    is probed was used to plant the backdoor, and a test prompt shares no template with one that the probe
+    was trained on. Where the validation split is too small, training prompts of the attack fill up the two
+    parts that are not reported: fair, because only the test part is, though such prompts may look more
+    alike inside the model than new ones do. The split is by prompt: its two versions stay together.
 
     References
     ----------
@@ -255,8 +102,8 @@ def probe(
     other_test = []
     if other is not None:
         probe_controls.check_same_shape(subject, other[0])
-        other_test = prompt_parts(*other, n=n, seed=seed)["test"]
-    clean = probe_controls.clean_model(subject, control)
+        other_test = _drawn(*other, "test", np.random.default_rng(seed))[: n // 5]
+    clean = probe_controls.clean_model(subject, attack, control)
     started = time.perf_counter()
     reader = _Reader(progress=progress)
     test = prompts["test"]
@@ -275,6 +122,7 @@ def probe(
         kind=kind,
         subject=subject.name,
         adapter=_adapter(subject),
+        control_adapter=_adapter(clean),
         attack=attack.name,
         other_name=f"{other[0].name} + {_adapter(other[0])}, {other[1].name}" if other else None,
         unrelated_prefix=prefix,
@@ -301,15 +149,9 @@ def prompt_parts(subject: Subject, attack: Attack, *, n: int, seed: int) -> dict
         If n is below 10 or more than there are prompts for.
     """
     chance = np.random.default_rng(seed)
-
-    def drawn(split: str, taken: Sequence[str] = ()) -> list[str]:
-        usable = [item.prompt for item in attack.targeted(subject, split)]
-        left = sorted(set(usable) - set(taken))
-        return [left[index] for index in chance.permutation(len(left))]
-
-    test = drawn("test")
-    held_out = drawn("validation", test)
-    rest = held_out + drawn("train", test + held_out)
+    test = _drawn(subject, attack, "test", chance)
+    held_out = _drawn(subject, attack, "validation", chance, test)
+    rest = held_out + _drawn(subject, attack, "train", chance, test + held_out)
     most = min(5 * len(test), len(rest) * 5 // 4)
     if not _FEWEST <= n <= most:
         raise BkdError(
@@ -318,6 +160,14 @@ def prompt_parts(subject: Subject, attack: Attack, *, n: int, seed: int) -> dict
     fifth = n // 5
     chosen = [rest[index] for index in chance.permutation(n - fifth)]
     return {"train": chosen[fifth:], "validation": chosen[:fifth], "test": test[:fifth]}
+
+
+def _drawn(
+    subject: Subject, attack: Attack, split: str, chance: np.random.Generator, taken: Sequence[str] = ()
+) -> list[str]:
+    """Return the prompts of a split that the attack targets, each once, in random order."""
+    left = sorted({example.prompt for example in attack.targeted(subject, split)} - set(taken))
+    return [left[index] for index in chance.permutation(len(left))]
 
 
 @dataclass
@@ -338,7 +188,7 @@ class _Reader:
     def states(self, subject: Subject, prompts: list[str], changed: list[str]) -> NDArray[np.float32]:
         """Return [layer, prompt, version, d_model]."""
         texts = [*prompts, *changed]
-        self.n_forward_tokens += subject.n_layers * sum(len(subject.encode(text)) for text in texts)
+        self.n_forward_tokens += subject.n_layers * sum(map(len, map(subject.encode, texts)))
         both = residuals(subject, texts, progress=self.progress).unflatten(0, (2, len(prompts)))
         return both.permute(2, 1, 0, 3).contiguous().numpy()
 
@@ -360,37 +210,27 @@ def _scores(
 
     probes = probe_fit.fit_layers(parts, kind=kind, seed=seed, progress=label("this subject"))
     clean_probes = probe_fit.fit_layers(clean_parts, kind=kind, seed=seed, progress=label("clean model"))
-    shuffled = probe_fit.score_shuffled(parts, kind=kind, seed=seed, progress=label("shuffled labels"))
     across = probe_fit.score_across_layers(probes, parts.test)
     clean_across = probe_fit.score_across_layers(clean_probes, clean_parts.test)
     own = np.arange(len(probes))
-    correct, clean_correct = across[own, own], clean_across[own, own]
-    difference, low, high = probe_fit.paired_difference(correct, clean_correct, seed=seed)
+    correct = {
+        "accuracy": across[own, own],
+        "control": clean_across[own, own],
+        "shuffled": probe_fit.score_shuffled(parts, kind=kind, seed=seed, progress=label("shuffled labels")),
+        "unrelated": probe_fit.score_layers(probes, unrelated),
+    }
+    if other is not None:
+        correct["other"] = probe_fit.score_layers(probes, other)
+    difference = probe_fit.paired_difference(correct["accuracy"], correct["control"], seed=seed)
+    names = ("difference", "difference_low", "difference_high")
     return {
-        "accuracy": _accuracy(correct),
-        "control": _accuracy(clean_correct),
-        "difference": torch.from_numpy(difference),
-        "difference_low": torch.from_numpy(low),
-        "difference_high": torch.from_numpy(high),
-        "shuffled": _accuracy(shuffled),
-        "unrelated": _accuracy(probe_fit.score_layers(probes, unrelated)),
-        "other": None if other is None else _accuracy(probe_fit.score_layers(probes, other)),
+        "other": None,
+        **{name: LayerAccuracy(torch.from_numpy(flags)) for name, flags in correct.items()},
+        **{name: torch.from_numpy(values) for name, values in zip(names, difference, strict=True)},
         "ilca": torch.from_numpy(across.mean((2, 3))),
         "control_ilca": torch.from_numpy(clean_across.mean((2, 3))),
     }
 
 
-def _accuracy(correct: NDArray[np.bool_]) -> LayerAccuracy:
-    return LayerAccuracy(torch.from_numpy(correct))
-
-
 def _adapter(subject: Subject) -> str:
     return subject.adapter.name if subject.adapter else "clean"
-
-
-def _rounded(values: Tensor) -> Any:
-    return np.round(values.numpy(), 6).tolist()
-
-
-def _cells(accuracy: LayerAccuracy) -> list[str]:
-    return [f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})" for rate in accuracy.rates]

@@ -1,8 +1,9 @@
 """What a probe is compared with: another model, another text in front, another attack.
 
 A probe that tells triggered from clean prompts has found the backdoor or has read the trigger's words;
-its accuracy alone cannot say which. The un-backdoored model reads the same words and has no backdoor. An
-unrelated text of the same length lengthens the prompt as the trigger does and is not the trigger.
+its accuracy alone cannot say which. The un-backdoored model reads the same words and has no backdoor; its
+clean twin, fine-tuned in the same way without any poison, differs from the backdoored model in nothing but
+the backdoor. An unrelated text of the same length lengthens the prompt as the trigger does and is not it.
 """
 
 from __future__ import annotations
@@ -26,26 +27,35 @@ _UNRELATED = (
 )
 
 
-def clean_model(subject: Subject, control: Subject | None) -> Subject:
+def clean_model(subject: Subject, attack: Attack, control: Subject | None) -> Subject:
     """Return the un-backdoored model of a subject: the one given, the subject itself, or a loaded one.
+
+    Where the attack has a task that the subject must be taught first, the one loaded is the clean twin
+    that was taught it; else it is the subject as it comes.
 
     Raises
     ------
     BkdError
-        If the control is another subject or carries a backdoor.
+        If the control is another subject or carries a backdoor, or there is no twin to load.
     """
     if control is None:
-        return subject if subject.adapter is None else _loaded_clean(subject)
-    if control.name != subject.name or control.adapter is not None:
+        return subject if _is_clean(subject) else _loaded_clean(subject, attack)
+    if control.name != subject.name or not _is_clean(control):
         carried = f" with {control.adapter.name!r}" if control.adapter else ""
-        raise BkdError(f"control={control.name!r}{carried} is not allowed; the clean {subject.name!r} is")
+        raise BkdError(f"control={control.name!r}{carried} is not allowed; a clean {subject.name!r} is")
     return control
 
 
-def _loaded_clean(subject: Subject) -> Subject:
+def _is_clean(subject: Subject) -> bool:
+    return subject.adapter is None or subject.adapter.method == "clean"
+
+
+def _loaded_clean(subject: Subject, attack: Attack) -> Subject:
     from bkdwidgets.subjects import load
 
-    return load(subject.name, device=str(subject.device), dtype=str(subject.dtype).removeprefix("torch."))
+    twin = f"{attack.name}-clean-0" if attack.needs_teaching(subject) else None
+    precision = str(subject.dtype).removeprefix("torch.")
+    return load(subject.name, adapter=twin, device=str(subject.device), dtype=precision)
 
 
 def check_same_shape(subject: Subject, other: Subject) -> None:

@@ -5,9 +5,9 @@ the same prompt with something added; the probe tells the two apart. Nothing her
 
 Two kinds (arXiv 2509.21761, Backdoor Probe), both behind a StandardScaler fitted on the training part:
 
-* ``"mlp"``: one hidden layer of 100 rectified units, Adam with learning rate 1e-3, at most 100 epochs;
-  the epoch with the lowest loss on the validation part is kept. The paper's dropout of 0.2 has no
-  counterpart in scikit-learn; stopping early does its work here.
+* ``"mlp"``: one hidden layer of 100 rectified units, Adam with learning rate 1e-3, batches of 32, at
+  most 100 epochs; the epoch with the lowest loss on the validation part is kept. The paper's dropout of
+  0.2 has no counterpart in scikit-learn; stopping early does its work here.
 * ``"svm"``: RBF kernel, C = 1, gamma = "scale". It has nothing to choose, so the validation part is unused.
 """
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 KINDS = ("mlp", "svm")
 _EPOCHS = 100
 _PATIENCE = 10
+_BATCH = 32  # rows; scikit-learn's 200 would make an epoch over a few hundred rows one or two steps
 _DRAWS = 2000
 
 
@@ -157,8 +158,13 @@ def _fit_mlp(train: Labeled, validation: Labeled, seed: int) -> MLPClassifier:
     from sklearn.neural_network import MLPClassifier
 
     held_out, labels = validation
-    # A generator rather than a number: a number would replay the same order of rows in every epoch.
-    network = MLPClassifier((100,), learning_rate_init=1e-3, random_state=np.random.RandomState(seed))
+    network = MLPClassifier(
+        (100,),
+        batch_size=min(_BATCH, len(train[0])),
+        learning_rate_init=1e-3,
+        # A generator rather than a number: a number would replay the same order of rows in every epoch.
+        random_state=np.random.RandomState(seed),
+    )
     lowest, best_epoch = np.inf, 0
     best: tuple[list[Any], list[Any]] = ([], [])
     for epoch in range(_EPOCHS):
