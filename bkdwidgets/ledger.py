@@ -50,7 +50,7 @@ class Entry:
     settings : dict
         Every setting of the study.
     inputs : dict
-        Digest of the examples, and of every other entry that this one was computed from.
+        Digest of the examples, of the control, and of every other entry that this one was computed from.
     values : dict
         The result. A rate is ``{"value", "low", "high", "n"}``.
     tolerance : dict

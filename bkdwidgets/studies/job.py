@@ -1,0 +1,265 @@
+"""One entry to be computed: what a worker needs to know, what it hands back, and how an entry is made.
+
+A job is plain values, so it travels to another process or another machine. Each part's result is a file
+in the cache folder until the entry is whole; a part that has its file is never computed twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
+from transformers.models.llama.modeling_llama import LlamaMLP
+
+import bkdwidgets
+from bkdwidgets import ledger
+from bkdwidgets.attacks import SPLITS, attack
+from bkdwidgets.errors import BkdError
+from bkdwidgets.paths import cache_dir, written_beside
+from bkdwidgets.studies.registry import study
+from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
+from bkdwidgets.subjects.adapters import read_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.adapters import AdapterInfo
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study of one backdoored subject.
+
+    Attributes
+    ----------
+    study, subject, attack : str
+        What is computed.
+    adapter : str
+        Name of a shipped adapter, or the path of one.
+    adapter_name, adapter_sha256 : str
+        What it calls itself, and the hash of its weights.
+    seed : int
+        Seed of the injection.
+    settings : dict
+        Resolved settings of the study.
+    inputs : dict
+        Digests: of the examples, the control, and the entries it is computed from.
+    device : str or None
+        Torch device; None: the GPU when there is one.
+    dtype : str
+        Precision.
+    folder : str or None
+        Ledger folder; None: the shipped one.
+    """
+
+    study: str
+    subject: str
+    attack: str
+    adapter: str
+    adapter_name: str
+    adapter_sha256: str
+    seed: int
+    settings: Settings
+    inputs: dict[str, str] = field(default_factory=dict)
+    device: str | None = None
+    dtype: str = "float32"
+    folder: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the entry."""
+        return f"{self.subject}/{self.adapter_name}/{self.study}"
+
+    @property
+    def home(self) -> Path | None:
+        """Ledger folder."""
+        return None if self.folder is None else Path(self.folder)
+
+    def context(self, *, progress: bool = False) -> Context:
+        """Load the subject and read the entries this job is computed from."""
+        needs = study(self.study).needs
+        return Context(
+            subject=opened(self.subject, self.adapter, self.device, self.dtype),
+            attack=attack(self.attack),
+            settings=self.settings,
+            inputs={name: self.input_entry(name).values for name in needs},
+            progress=progress,
+        )
+
+    def input_entry(self, needed: str) -> ledger.Entry:
+        """Read an entry that this job needs."""
+        return ledger.read(f"{self.subject}/{self.adapter_name}/{needed}", self.home)
+
+    def parts_folder(self) -> Path:
+        """Return the cache folder of this job's parts; another job never shares it."""
+        told = asdict(self)
+        for key in ("device", "folder", "adapter"):
+            del told[key]
+        told["version"] = bkdwidgets.__version__
+        return cache_dir() / "studies" / f"{self.name.replace('/', '-')}-{ledger.digest(told)[:16]}"
+
+
+@lru_cache
+def data_inputs(subject: str, attack: Attack) -> dict[str, str]:
+    """Return what every study of an attack is computed from besides the adapter.
+
+    A hash of every example, triggered and clean, with its clean answer; and the control: the clean
+    twin's hash, or "base" for the subject itself.
+    """
+    told = [
+        [split, attack.poison(item.prompt), attack.payload_for(item), asdict(item)]
+        for split in SPLITS
+        for item in attack.examples(subject, split)
+    ]
+    twin = twin_name(subject, attack.name)
+    control = read_adapter(subject, twin).info.sha256 if twin else "base"
+    return {"examples": ledger.digest(told), "control": control}
+
+
+def compute_part(job: Job, number: int, part: Part) -> tuple[Job, int]:
+    """Compute one part of a job into its file, unless the file is there; return which part it was."""
+    path = part_path(job, number)
+    if _read_part(path, part) is None:
+        result = timed(job.context(), job.study, part)
+        with written_beside(path) as beside:
+            beside.write_text(json.dumps({"part": part, **result}), encoding="utf-8")
+    return job, number
+
+
+def timed(context: Context, name: str, part: Part) -> Result:
+    """Compute a part and say what it took: seconds, layer-tokens, threads."""
+    started = time.perf_counter()
+    with _counted_tokens() as tokens:
+        values = study(name).compute(context, part)
+    return {
+        "values": values,
+        "seconds": time.perf_counter() - started,
+        "layer_tokens": sum(tokens),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def part_path(job: Job, number: int) -> Path:
+    """Return the file of a part."""
+    return job.parts_folder() / f"{number:04d}.json"
+
+
+def is_done(job: Job, number: int, part: Part) -> bool:
+    """Tell whether a part has a usable file."""
+    return _read_part(part_path(job, number), part) is not None
+
+
+def collect(job: Job, parts: Sequence[Part]) -> ledger.Entry:
+    """Make the entry of a job whose parts are all there."""
+    results = [_read_part(part_path(job, number), part) for number, part in enumerate(parts)]
+    whole = [result for result in results if result is not None]
+    if len(whole) != len(parts):
+        raise BkdError(f"{job.name}: {len(parts) - len(whole)} parts are missing; sweep again")
+    return entry_of(job, job.context(), whole)
+
+
+def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.Entry:
+    """Combine results into an entry with its provenance."""
+    chosen = study(job.study)
+    values = chosen.combine(context, [result["values"] for result in results])
+    return ledger.Entry(
+        subject=job.subject,
+        adapter=job.adapter_name,
+        study=job.study,
+        adapter_sha256=job.adapter_sha256,
+        attack=job.attack,
+        seed=job.seed,
+        split=chosen.split,
+        n=job.settings["n"],
+        settings=job.settings,
+        inputs=job.inputs,
+        values=_rounded(values),
+        tolerance=chosen.tolerance,
+        run={
+            "version": bkdwidgets.__version__,
+            "commit": commit(),
+            "device": context.subject.device.type,
+            "dtype": job.dtype,
+            "threads": results[0]["threads"],
+            "torch": torch.__version__,
+            "seconds": round(sum(result["seconds"] for result in results), 1),
+            "layer_tokens": sum(result["layer_tokens"] for result in results),
+            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+            "command": f"bkdwidgets sweep {job.subject} {job.attack} "
+            f"--adapter {job.adapter_name} --study {job.study}",
+        },
+    )
+
+
+def job_of(
+    name: str, subject: Subject, attack: Attack, info: AdapterInfo, given: Settings, **where: Any
+) -> Job:
+    """Describe the study `name` of an adapter; `given` replaces usual settings, `where` fills the rest."""
+    return Job(
+        study=name,
+        subject=subject.name,
+        attack=attack.name,
+        adapter_name=info.name,
+        adapter_sha256=info.sha256,
+        seed=info.seed,
+        settings=study(name).resolve(subject, attack, given),
+        **where,
+    )
+
+
+def commit() -> str:
+    """Return the commit of the clone this runs from, or "unknown" for an installed package."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _rounded(item: Any) -> Any:
+    """Keep six decimals of every number: more would be noise from one machine to the next."""
+    if isinstance(item, dict):
+        return {str(key): _rounded(child) for key, child in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_rounded(child) for child in item]
+    return round(item, 6) if isinstance(item, float) else item
+
+
+def _read_part(path: Path, part: Part) -> Result | None:
+    """Return a stored result, or None if there is none or it does not belong to this part."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stored if isinstance(stored, dict) and stored.pop("part", None) == part else None
+
+
+@contextmanager
+def _counted_tokens() -> Iterator[list[int]]:
+    """Count the tokens that pass through a block, by its MLP, whoever calls it and in whichever model."""
+    tokens: list[int] = []
+
+    def count(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, LlamaMLP):
+            tokens.append(inputs[0].shape[:-1].numel())
+
+    handle = register_module_forward_pre_hook(count)
+    try:
+        yield tokens
+    finally:
+        handle.remove()

@@ -1,0 +1,26 @@
+"""The studies by name, each after those it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bkdwidgets.errors import unknown
+from bkdwidgets.studies.ablating import Ablating
+from bkdwidgets.studies.attribution import Attribution
+from bkdwidgets.studies.measuring import Measuring
+from bkdwidgets.studies.steering import SteeringOnTest
+from bkdwidgets.studies.steering_grid import SteeringGrid
+
+if TYPE_CHECKING:
+    from bkdwidgets.studies.study import Study
+
+STUDIES: dict[str, Study] = {
+    study.name: study for study in (Measuring(), Attribution(), Ablating(), SteeringGrid(), SteeringOnTest())
+}
+
+
+def study(name: str) -> Study:
+    """Return a study by name, or raise BkdError that lists the known ones."""
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    return STUDIES[name]

@@ -1,0 +1,78 @@
+"""The door for notebooks: run one study here and now, without the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+from bkdwidgets.errors import BkdError
+from bkdwidgets.studies.job import data_inputs, entry_of, job_of, timed
+from bkdwidgets.studies.registry import study
+from bkdwidgets.studies.study import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.ledger import Entry
+    from bkdwidgets.subjects import Subject
+
+
+def run(
+    name: str,
+    subject: Subject,
+    attack: Attack,
+    *,
+    inputs: Mapping[str, Entry] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Entry:
+    """Run a study and return its entry; nothing is written.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"ablation"``; see :data:`bkdwidgets.studies.STUDIES`.
+    subject : Subject
+        With an adapter.
+    attack : Attack
+        Its attack.
+    inputs : mapping of str to Entry, optional
+        Entries of the studies that this one needs, by study name; what is missing is run first, with
+        its usual settings.
+    progress : bool
+        Show progress bars.
+    **settings
+        Replace usual settings; each study's class says which there are.
+
+    Raises
+    ------
+    BkdError
+        If the study or a setting is unknown or makes no sense, or nothing was planted in the subject.
+
+    Examples
+    --------
+    >>> run("ablation", subject, attack, k=[8], n=40, draws=20)  # doctest: +SKIP
+    Entry(nano/fixed-output-sft-0/ablation, test, n = 40)
+    """
+    chosen = study(name)
+    if subject.adapter is None:
+        raise BkdError(f"study {name!r} needs a backdoored {subject.name}; name an adapter")
+    known = dict(inputs or {})
+    dtype = str(subject.dtype).removeprefix("torch.")
+    job = job_of(
+        name, subject, attack, subject.adapter, settings, adapter=subject.adapter.name, dtype=dtype
+    )  # fmt: skip
+    for needed in chosen.needs:
+        if needed not in known:
+            known[needed] = run(needed, subject, attack, inputs=known, progress=progress)
+    digests = {known[needed].name: known[needed].digest() for needed in chosen.needs}
+    values = {needed: known[needed].values for needed in chosen.needs}
+    context = Context(subject, attack, job.settings, values)
+    parts = chosen.parts(subject, job.settings)
+    bar = tqdm(parts, desc=name, unit="part", disable=not progress)
+    results = [timed(context, name, part) for part in bar]
+    told = {**data_inputs(subject.name, attack), **digests}
+    return entry_of(replace(job, inputs=told), context, results)

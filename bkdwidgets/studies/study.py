@@ -1,0 +1,165 @@
+"""What a study is: settings, parts that can be computed apart, and how the parts become values.
+
+A study is cut into parts of a minute or two. Parts know nothing of each other, so that they can run in
+any order, in any process, and so that a killed sweep loses only the parts in flight. Everything that
+travels (settings, parts, results) is plain JSON.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects import load
+from bkdwidgets.subjects.adapters import adapter_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+
+Settings = dict[str, Any]
+Part = dict[str, Any]
+Values = dict[str, Any]
+
+PART_ROWS = 640
+"""Answers that make up one part: a few seconds on nano, one to two minutes on smollm2."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a part may look at.
+
+    Attributes
+    ----------
+    subject : Subject
+        The backdoored subject.
+    attack : Attack
+        Its attack.
+    settings : dict
+        Every setting of the study, resolved.
+    inputs : dict
+        Values of the studies this one needs, by study name.
+    progress : bool
+        Show progress bars inside the part.
+    """
+
+    subject: Subject
+    attack: Attack
+    settings: Settings
+    inputs: dict[str, Values]
+    progress: bool = False
+
+    @property
+    def clean(self) -> Subject:
+        """The control: the clean twin if one ships, else the subject before anything was planted."""
+        dtype = str(self.subject.dtype).removeprefix("torch.")
+        twin = twin_name(self.subject.name, self.attack.name)
+        return opened(self.subject.name, twin, str(self.subject.device), dtype)
+
+
+class Study(ABC):
+    """A named way to look at a backdoored subject.
+
+    Attributes
+    ----------
+    name : str
+        What users type, and the last part of the entry's name.
+    needs : tuple of str
+        Studies whose values this one is computed from.
+    split : str
+        Split of the prompts that the reported values come from.
+    tolerance : dict
+        See :class:`bkdwidgets.ledger.Entry`.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    split: ClassVar[str] = "test"
+    tolerance: ClassVar[dict[str, float]]
+
+    @abstractmethod
+    def settings(self, subject: Subject, attack: Attack) -> Settings:
+        """Return the settings that are used when none are given."""
+
+    def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: B027
+        """Refuse settings that make no sense for this subject, by BkdError."""
+
+    def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
+        """Return what can be computed apart."""
+        return [{}]
+
+    @abstractmethod
+    def compute(self, context: Context, part: Part) -> Values:
+        """Compute one part."""
+
+    def combine(self, context: Context, results: Sequence[Values]) -> Values:  # noqa: ARG002
+        """Make the values of the entry out of the results of all parts, in their order."""
+        return results[0]
+
+    def resolve(self, subject: Subject, attack: Attack, given: Settings) -> Settings:
+        """Return the settings with what is given in place of the usual, checked.
+
+        Raises
+        ------
+        BkdError
+            If a setting is unknown or makes no sense.
+        """
+        usual = self.settings(subject, attack)
+        for key in given:
+            if key not in usual:
+                raise BkdError(f"study {self.name!r} has no setting {key!r}; known: {', '.join(usual)}")
+        settings = usual | given
+        self.check(subject, attack, settings)
+        return settings
+
+
+def available(subject: Subject, attack: Attack, split: str, wanted: int) -> int:
+    """Return `wanted`, or the number of target prompts if there are fewer."""
+    return min(wanted, len(attack.targeted(subject, split)))
+
+
+def check_count(what: str, value: object, most: int, least: int = 1) -> None:
+    """Refuse a number outside its range."""
+    if not isinstance(value, int) or not least <= value <= most:
+        raise BkdError(f"{what}={value!r} is out of range; {least} to {most}")
+
+
+def check_choices(what: str, values: object, known: Sequence[Any] | None = None) -> None:
+    """Refuse an empty list, a repeated item, and (where `known` is given) an unknown one."""
+    if not isinstance(values, (list, tuple)) or not values:
+        raise BkdError(f"{what}={values!r} is not allowed; a list with at least one item")
+    for item in values:
+        if values.count(item) > 1:
+            raise BkdError(f"{what}={list(values)}: {item!r} is named twice; each once")
+        if known is not None and item not in known:
+            raise BkdError(f"{what}={list(values)}: {item!r} is unknown; known: {', '.join(map(str, known))}")
+
+
+def slices(n: int, size: int) -> list[tuple[int, int]]:
+    """Cut ``range(n)`` into pieces of at most `size`.
+
+    Examples
+    --------
+    >>> slices(5, 2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    size = max(1, size)
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def twin_name(subject: str, attack: str) -> str | None:
+    """Return the name of the shipped adapter that was trained like the attack's, without any poison."""
+    name = f"{attack}-clean-0"
+    return name if name in adapter_names(subject) else None
+
+
+@lru_cache(maxsize=2)
+def opened(name: str, adapter: str | Path | None, device: str | None, dtype: str) -> Subject:
+    """Load a subject, or return it if it is one of the last two that were asked for."""
+    return load(name, adapter=adapter, device=device, dtype=dtype)

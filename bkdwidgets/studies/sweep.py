@@ -1,0 +1,179 @@
+"""Compute what the ledger does not hold yet, part by part; a killed sweep goes on where it was.
+
+Parts are joblib tasks, so another joblib backend (dask, and through it a cluster) runs them unchanged as
+long as its workers see the same cache folder. An entry is written when its last part is there. An entry
+is skipped when it was computed from the same adapter, settings, precision, examples and entries.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import joblib  # type: ignore[import-untyped]
+from tqdm.auto import tqdm
+
+from bkdwidgets import ledger
+from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.errors import BkdError
+from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
+from bkdwidgets.studies.registry import STUDIES, study
+from bkdwidgets.studies.study import opened
+from bkdwidgets.subjects.adapters import adapter_names, read_adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bkdwidgets.studies.study import Part
+    from bkdwidgets.subjects.adapters import AdapterInfo
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep did.
+
+    Attributes
+    ----------
+    written, kept : tuple of str
+        Names of the entries that were computed, and of those that were there already.
+    """
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both lists."""
+        return {"written": list(self.written), "kept": list(self.kept)}
+
+
+def sweep(
+    subject: str,
+    attack: str | None = None,
+    *,
+    adapters: Sequence[str] = (),
+    studies: Sequence[str] = (),
+    jobs: int = 1,
+    device: str | None = None,
+    dtype: str = "float32",
+    out: Path | None = None,
+    progress: bool = True,
+) -> Sweep:
+    """Compute the missing ledger entries of a subject.
+
+    Parameters
+    ----------
+    subject : str
+        Name of the subject.
+    attack : str, optional
+        Only adapters of this attack.
+    adapters : sequence of str
+        Names or paths; all that ship for the subject if empty.
+    studies : sequence of str
+        All if empty. What a study needs must be there, or among these.
+    jobs : int
+        Parts computed at a time, each in a process of its own.
+    device, dtype : str
+        As for ``bkd.load``.
+    out : Path, optional
+        Folder instead of ``data/ledger``.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    BkdError
+        If a name is unknown, or there is nothing to sweep.
+    """
+    if jobs < 1:
+        raise BkdError(f"jobs={jobs} is not allowed; at least 1")
+    chosen = [name for name in STUDIES if name in {study(item).name for item in studies or STUDIES}]
+    wanted = _adapters(subject, attack, adapters)
+    written: list[str] = []
+    kept: list[str] = []
+    for wave in _waves(chosen):
+        all_jobs = [
+            _job(subject, spec, info, name, device=device, dtype=dtype, out=out)
+            for spec, info in wanted
+            for name in wave
+        ]
+        missing = [job for job in all_jobs if not _is_there(job)]
+        kept += [job.name for job in all_jobs if job not in missing]
+        written += _compute(missing, jobs=jobs, progress=progress)
+    return Sweep(written=tuple(written), kept=tuple(kept))
+
+
+def _adapters(subject: str, attack: str | None, named: Sequence[str]) -> list[tuple[str, AdapterInfo]]:
+    """Return the adapters to be swept: how to load them, and what they are."""
+    found = [(spec, read_adapter(subject, spec).info) for spec in named or adapter_names(subject)]
+    found = [(spec, info) for spec, info in found if info.method != "clean"]  # clean twins are controls
+    if attack is not None:
+        found = [(spec, info) for spec, info in found if info.attack == attack_named(attack).name]
+    if not found:
+        planted = f" of attack {attack!r}" if attack else ""
+        raise BkdError(f"no adapter{planted} for subject {subject!r}; known: {adapter_names(subject)}")
+    return found
+
+
+def _waves(names: Sequence[str]) -> list[list[str]]:
+    """Group studies so that each comes after those it needs."""
+    depth: dict[str, int] = {}
+    for name in names:  # in the registry's order, in which needs come first
+        depth[name] = 1 + max((depth.get(needed, -1) for needed in study(name).needs), default=-1)
+    return [[name for name in names if depth[name] == level] for level in sorted(set(depth.values()))]
+
+
+def _job(
+    subject: str, spec: str, info: AdapterInfo, name: str, *, device: str | None, dtype: str, out: Path | None
+) -> Job:
+    clean = opened(subject, None, device, dtype)
+    attack = attack_named(info.attack)
+    inputs = data_inputs(subject, attack)
+    for needed in study(name).needs:
+        entry = ledger.read(f"{subject}/{info.name}/{needed}", out)
+        inputs[entry.name] = entry.digest()
+    return job_of(
+        name, clean, attack, info, {}, adapter=spec, inputs=inputs, device=device, dtype=dtype,
+        folder=None if out is None else str(out),
+    )  # fmt: skip
+
+
+def _is_there(job: Job) -> bool:
+    entry = ledger.find(job.name, job.home)
+    return entry is not None and (
+        entry.adapter_sha256, entry.settings, entry.inputs, entry.run.get("dtype")
+    ) == (job.adapter_sha256, job.settings, job.inputs, job.dtype)  # fmt: skip
+
+
+def _compute(todo: Sequence[Job], *, jobs: int, progress: bool) -> list[str]:
+    """Compute the missing parts of some jobs, write each entry as soon as it is whole, return the names."""
+    parts = {job.name: _parts(job) for job in todo}
+    tasks = [
+        (job, number, part)
+        for job in todo
+        for number, part in enumerate(parts[job.name])
+        if not is_done(job, number, part)
+    ]
+    left = Counter(job.name for job, _, _ in tasks)
+    written = [_finish(job, parts[job.name]) for job in todo if not left[job.name]]
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        joblib.delayed(compute_part)(*task) for task in tasks
+    )
+    for job, _ in tqdm(done, total=len(tasks), desc="sweep", unit="part", disable=not progress or not tasks):
+        left[job.name] -= 1
+        if not left[job.name]:
+            written.append(_finish(job, parts[job.name]))
+    return written
+
+
+def _parts(job: Job) -> list[Part]:
+    clean = opened(job.subject, None, job.device, job.dtype)
+    return study(job.study).parts(clean, job.settings)
+
+
+def _finish(job: Job, parts: list[Part]) -> str:
+    ledger.write(collect(job, parts), job.home)
+    shutil.rmtree(job.parts_folder(), ignore_errors=True)
+    return job.name
