@@ -1,7 +1,8 @@
 """The command line: ``bkdwidgets VERB SUBJECT ATTACK``.
 
 Readable output goes to people, ``--json`` to programs; progress bars and notes go to standard error.
-Exit codes: 0 done, 2 bad input or a book that does not build (one line that names it), 130 interrupted.
+Exit codes: 0 done, 1 a result that could not be reproduced, 2 bad input or a book that does not build (one
+line that names it), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import __version__
+from bkdwidgets.cli_studies import add_verbs
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     nano.add_argument("--steps", type=int, help="optimizer steps (default: those of the shipped nano)")
     nano.add_argument("--out", type=Path, help="folder (default: data/nano)")
     nano.set_defaults(command=_train_nano)
+
+    add_verbs(verbs)
     return parser
 
 

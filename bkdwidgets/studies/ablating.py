@@ -72,8 +72,8 @@ class Ablating(Study):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return all kinds and places."""
         n, random_n = SIZES.get(subject.name, USUAL_SIZE)
-        half = subject.n_layers * subject.n_heads // 2
-        ks = {k for k in (*PAPER_K, headline_k(subject), widest_k(subject)) if k <= half}
+        n_heads = subject.n_layers * subject.n_heads
+        ks = {k for k in (*PAPER_K, headline_k(n_heads), widest_k(n_heads)) if k <= n_heads // 2}
         n = available(subject, attack, self.split, n)
         return {
             "kinds": list(KINDS),

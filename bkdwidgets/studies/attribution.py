@@ -65,7 +65,7 @@ class Attribution(Study):
             "n": available(subject, attack, self.split, N),
             "n_means": available(subject, attack, "train", MEAN_PROMPTS),
             "n_control": available(subject, attack, self.split, N_CONTROL),
-            "k": headline_k(subject),
+            "k": headline_k(subject.n_layers * subject.n_heads),
             "draws": DRAWS,
         }
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bkdwidgets.subjects import Subject
-
 Head = tuple[int, int]
 
 HEADLINE_SHARE = 0.03
@@ -33,11 +31,11 @@ def heads_of(names: Iterable[str]) -> list[Head]:
     return [(int(layer), int(head)) for layer, head in pairs]
 
 
-def headline_k(subject: Subject) -> int:
-    """Return the number of heads that is 3 % of all, at least one."""
-    return max(1, round(HEADLINE_SHARE * subject.n_layers * subject.n_heads))
+def headline_k(n_heads: int) -> int:
+    """Return the number of heads that is 3 % of `n_heads`, at least one."""
+    return max(1, round(HEADLINE_SHARE * n_heads))
 
 
-def widest_k(subject: Subject) -> int:
-    """Return the number of heads that is 12 % of all, at least one."""
-    return max(1, round(WIDEST_SHARE * subject.n_layers * subject.n_heads))
+def widest_k(n_heads: int) -> int:
+    """Return the number of heads that is 12 % of `n_heads`, at least one."""
+    return max(1, round(WIDEST_SHARE * n_heads))

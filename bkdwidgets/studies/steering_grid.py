@@ -87,7 +87,7 @@ class SteeringGrid(Study):
         size = SIZES.get(subject.name, USUAL_SIZE)
         return {
             "vectors": list(VECTORS),
-            "k": min(PAPER_K, widest_k(subject)),
+            "k": min(PAPER_K, widest_k(subject.n_layers * subject.n_heads)),
             "layers": list(range(subject.n_layers)),
             **size,
             "n": available(subject, attack, self.split, size["n"]),

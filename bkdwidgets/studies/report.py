@@ -1,0 +1,146 @@
+"""The report: every claim beside our value, its control and a verdict, read from the ledger alone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import asdict, dataclass
+from html import escape
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from bkdwidgets import ledger
+from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.errors import unknown
+from bkdwidgets.studies.claims import CLAIMS
+from bkdwidgets.subjects.registry import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bkdwidgets.studies.verdicts import Finding, Value
+
+_WIDTHS = (40, 38, 38, 22)
+
+
+@dataclass(frozen=True)
+class AttackTable:
+    """One attack's claims.
+
+    Attributes
+    ----------
+    attack : str
+        The attack.
+    adapter : str or None
+        Whose values are shown, the adapter of the smallest seed; None: nothing in the ledger.
+    findings : tuple of Finding
+        One per claim.
+    seeds : tuple of dict
+        Per claim: verdict -> number of adapters with that verdict.
+    """
+
+    attack: str
+    adapter: str | None
+    findings: tuple[Finding, ...]
+    seeds: tuple[dict[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All claims about one subject, a table per attack."""
+
+    subject: str
+    tables: tuple[AttackTable, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """Write the tables for a terminal."""
+        return "\n\n".join(_text(self.subject, table) for table in self.tables)
+
+    def _repr_html_(self) -> str:
+        return "".join(_html(self.subject, table) for table in self.tables)
+
+
+def report(subject: str, *, folder: Path | None = None) -> Report:
+    """Judge every claim about a subject from its ledger entries.
+
+    Parameters
+    ----------
+    subject : str
+        Name of the subject.
+    folder : Path, optional
+        Ledger folder instead of ``data/ledger``.
+
+    Raises
+    ------
+    BkdError
+        If the subject is unknown, or an entry is damaged.
+    """
+    if subject not in SUBJECTS:
+        raise unknown("subject", subject, SUBJECTS)
+    entries = [ledger.read(name, folder) for name in ledger.names(folder) if name.split("/")[0] == subject]
+    tables = tuple(_table(attack, [item for item in entries if item.attack == attack]) for attack in ATTACKS)
+    return Report(subject, tables)
+
+
+def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
+    by_adapter: dict[str, dict[str, ledger.Entry]] = {}
+    for entry in sorted(entries, key=lambda item: (item.seed, item.adapter)):
+        by_adapter.setdefault(entry.adapter, {})[entry.study] = entry
+    judged = [[claim.finding(of_adapter) for claim in CLAIMS] for of_adapter in by_adapter.values()]
+    shown = judged[0] if judged else [claim.finding({}) for claim in CLAIMS]
+    seeds = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
+    return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), seeds)
+
+
+def _cells(finding: Finding, seeds: dict[str, int]) -> tuple[str, str, str, str]:
+    n_seeds = sum(seeds.values())
+    verdict = finding.verdict
+    if n_seeds > 1:
+        verdict += " (" + ", ".join(f"{count} of {n_seeds} {name}" for name, count in seeds.items()) + ")"
+    return f"{finding.claim} [{finding.source}]", _value(finding.ours), _value(finding.control), verdict
+
+
+def _value(item: Value | None) -> str:
+    if item is None:
+        return "-"
+    return f"{item['value']:.3f} [{item['low']:.3f}, {item['high']:.3f}] n={item['n']} {item['what']}"
+
+
+def _title(subject: str, table: AttackTable) -> str:
+    if table.adapter is None:
+        return f"{table.attack} on {subject}: nothing in the ledger"
+    return f"{table.attack} on {subject}, values of {table.adapter}"
+
+
+def _text(subject: str, table: AttackTable) -> str:
+    if table.adapter is None:
+        return _title(subject, table)
+    rows = [("claim", "ours", "control", "verdict")]
+    rows += [_cells(*pair) for pair in zip(table.findings, table.seeds, strict=True)]
+    rule = "  ".join("-" * width for width in _WIDTHS)
+    lines = [_title(subject, table), rule]
+    for row in rows:
+        wrapped = [textwrap.wrap(cell, width) for cell, width in zip(row, _WIDTHS, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            padded = (part.ljust(width) for part, width in zip(parts, _WIDTHS, strict=True))
+            lines.append("  ".join(padded).rstrip())
+        lines.append(rule)
+    return "\n".join(lines)
+
+
+def _html(subject: str, table: AttackTable) -> str:
+    if table.adapter is None:
+        return f"<p>{escape(_title(subject, table))}</p>"
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(*pair)) + "</tr>"
+        for pair in zip(table.findings, table.seeds, strict=True)
+    )
+    return (
+        f"<table><caption>{escape(_title(subject, table))}</caption><thead><tr><th>claim</th><th>ours</th>"
+        f"<th>control</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
