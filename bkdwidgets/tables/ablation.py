@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 KS = (0, 1, 2, 4, 8, 16, 32)
 KINDS = ("zero", "mean")
 DRAWS = 20
-N_TOP = 32
+N_TOP = 48
 N_SINGLE = 64
-N_RANDOM = 8
+N_RANDOM = 12  # divides N_TOP
 
 
 def ablation_table(subject: Subject, attack: Attack, effects: HeadEffects) -> dict[str, Any]:
@@ -80,16 +80,27 @@ def _single(subject: Subject, attack: Attack, ranked: list[Head], pool: TextPool
 
 
 def _random(subject: Subject, attack: Attack, ranked: list[Head], ks: list[int]) -> list[dict[str, Any]]:
-    settings = [(k, draw) for k in ks for draw in range(DRAWS)]
-    draws = [random_heads(ranked[:k], subject.n_heads, seed=draw) for k, draw in settings]
-    cases = [Case((Ablation(heads),), N_RANDOM) for heads in draws]
+    settings = [(kind, k, draw) for kind in KINDS for k in ks for draw in range(DRAWS)]
+    cases = [
+        Case(
+            (
+                Ablation(random_heads(ranked[:k], subject.n_heads, seed=draw), kind=kind).prepared(
+                    subject, attack
+                ),
+            ),
+            N_RANDOM,
+            # Each draw has its own prompts: all draws together are measured on those of the top heads.
+            start=draw * N_RANDOM % N_TOP,
+        )
+        for kind, k, draw in settings
+    ]
     cells = run_cases(subject, attack, cases, label="ablate random heads")
     rows = []
     for start in range(0, len(settings), DRAWS):
-        k, _ = settings[start]
+        kind, k, _ = settings[start]
         rates = [_rates(cell) for cell in cells[start : start + DRAWS]]
         values = {name: [rate[name]["value"] for rate in rates] for name in ("asr", "as_before", "utility")}
-        rows.append({"kind": "zero", "k": k, "draws": DRAWS, "n": N_RANDOM, **values})
+        rows.append({"kind": kind, "k": k, "draws": DRAWS, "n": N_RANDOM, **values})
     return rows
 
 

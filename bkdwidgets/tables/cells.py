@@ -22,10 +22,15 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Case:
-    """One setting of a lab and the number of test prompts it is measured on."""
+    """One setting of a lab and the test prompts it is measured on: `n` of them from number `start` on."""
 
     interventions: tuple[Intervention, ...]
     n: int
+    start: int = 0
+
+    def chosen(self, examples: list[Example]) -> list[Example]:
+        """Return the setting's own examples."""
+        return examples[self.start : self.start + self.n]
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,13 @@ def run_cases(subject: Subject, attack: Attack, cases: Sequence[Case], *, label:
     examples = test_examples(subject, attack)
     rows = []
     for case in cases:
-        chosen = examples[: case.n]
+        chosen = case.chosen(examples)
         rows += [Row(item.prompt, case.interventions) for item in chosen]
         rows += [Row(attack.poison(item.prompt), case.interventions) for item in chosen]
     texts = iter(complete_rows(subject, rows, max_new_tokens=ANSWER_TOKENS, progress=label))
     cells = []
     for case in cases:
-        chosen = examples[: case.n]
+        chosen = case.chosen(examples)
         clean = judged_completions(attack, chosen, [next(texts) for _ in chosen], triggered=False)
         triggered = judged_completions(attack, chosen, [next(texts) for _ in chosen], triggered=True)
         cells.append(Cell(clean, triggered))

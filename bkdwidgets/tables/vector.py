@@ -32,7 +32,7 @@ K = 32
 VECTORS = ("paper", "difference", "random")
 SCALES = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 N_LAYERS = 11
-N_RATES = 12
+N_RATES = 16
 N_PROBABILITY = 6
 
 
