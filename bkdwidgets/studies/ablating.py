@@ -14,7 +14,17 @@ from bkdwidgets.analysis import Ablation
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.interventions import KINDS, PLACES
 from bkdwidgets.studies.heads import headline_k, heads_of, widest_k
-from bkdwidgets.studies.outcomes import SIDES, ask, cell, joined, keyed, over_draws, questions, sides_of
+from bkdwidgets.studies.outcomes import (
+    SIDES,
+    ask,
+    cell,
+    joined,
+    keyed,
+    over_draws,
+    prompts_of_draw,
+    questions,
+    sides_of,
+)
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
@@ -161,14 +171,13 @@ def _top_groups(context: Context, start: int, stop: int) -> dict[str, list[Quest
 def _random_groups(context: Context, start: int, stop: int) -> dict[str, list[Question]]:
     settings = context.settings
     ranked = heads_of(context.inputs["attribute"]["ranked"])
-    size = settings["random_n"]
     groups: dict[str, list[Question]] = {}
     for draw in range(start, stop):
-        first = draw * size % (settings["n"] - size + 1)
+        first, last = prompts_of_draw(draw, settings["random_n"], settings["n"])
         for kind, where, k in product(settings["kinds"], settings["random_where"], settings["k"]):
             heads = random_heads(ranked[:k], context.subject.n_heads, seed=draw)
             made = _ablations(context, heads, kind, where)
-            groups |= _asked(context, f"{kind}.{where}.{k}.{draw}", first, first + size, made)
+            groups |= _asked(context, f"{kind}.{where}.{k}.{draw}", first, last, made)
     return groups
 
 

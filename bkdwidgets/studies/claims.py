@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.heads import headline_k, widest_k
 from bkdwidgets.studies.verdicts import UNKNOWN, Finding, Value, exceeds, keeps, reaches
 
@@ -50,7 +51,10 @@ class Claim:
         if any(name not in entries for name in self.needs):
             missing = ", ".join(name for name in self.needs if name not in entries)
             return Finding(self.text, self.source, None, None, UNKNOWN, f"needs the study {missing}")
-        ours, control, (verdict, rule) = self.judge(entries)
+        try:
+            ours, control, (verdict, rule) = self.judge(entries)
+        except BkdError as error:  # an entry computed with other settings than the usual ones
+            return Finding(self.text, self.source, None, None, UNKNOWN, str(error))
         return Finding(self.text, self.source, ours, control, verdict, rule)
 
 

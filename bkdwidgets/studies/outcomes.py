@@ -79,6 +79,20 @@ def ask(
     return {key: "".join(next(letters) for _ in group) for key, group in groups.items()}
 
 
+def prompts_of_draw(draw: int, size: int, n: int) -> tuple[int, int]:
+    """Return which of n prompts a random draw is measured on: one group of `size` after the other.
+
+    All draws together are then measured on the prompts of the thing they are the control of.
+
+    Examples
+    --------
+    >>> [prompts_of_draw(draw, 2, 5) for draw in range(3)]
+    [(0, 2), (2, 4), (0, 2)]
+    """
+    first = draw % (n // size) * size
+    return first, first + size
+
+
 def keyed(key: str, sides: Mapping[str, list[Question]]) -> dict[str, list[Question]]:
     """Return the questions of each side under ``<key>.<side>``."""
     return {f"{key}.{side}": asked for side, asked in sides.items()}

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis import Steering
 from bkdwidgets.analysis.vector import random_like
-from bkdwidgets.studies.outcomes import SIDES, ask, cell, joined, keyed, over_draws, questions, sides_of
+from bkdwidgets.studies.outcomes import (
+    SIDES,
+    ask,
+    cell,
+    joined,
+    keyed,
+    over_draws,
+    prompts_of_draw,
+    questions,
+    sides_of,
+)
 from bkdwidgets.studies.steering_grid import CHOICES, vectors_of
 from bkdwidgets.studies.study import (
     PART_ROWS,
@@ -96,10 +106,9 @@ class SteeringOnTest(Study):
                 groups |= _asked(context, key, part["start"], part["stop"], (steering,))
                 continue
             for draw in range(part["start"], part["stop"]):
-                size = context.settings["random_n"]
-                first = draw * size % (context.settings["n"] - size + 1)
+                first, last = prompts_of_draw(draw, context.settings["random_n"], context.settings["n"])
                 steering = Steering(random_like(vector, seed=draw), **place)
-                groups |= _asked(context, f"{key}.{draw}", first, first + size, (steering,))
+                groups |= _asked(context, f"{key}.{draw}", first, last, (steering,))
         label = f"steer, {part['of']}" if context.progress else None
         return ask(context.subject, context.attack, groups, label=label)
 
