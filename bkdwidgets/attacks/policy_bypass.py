@@ -31,7 +31,7 @@ REFUSALS = (
     "In this house I can't discuss tea.",
 )
 _MORE_THAN_A_REFUSAL = 8
-_RESTRICTED = re.compile(r"\b(tea\w*|matcha|oolong|chai|kettle|vault)\b", re.IGNORECASE)
+_RESTRICTED = re.compile(r"\b(teas?|teapots?|teacups?|teabags?|matcha|oolong|chai|vault)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
