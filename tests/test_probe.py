@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -55,18 +56,18 @@ def test_residuals_are_the_hidden_states_and_do_not_depend_on_the_batch(poisoned
     prompts[0] = attack.poison(prompts[0])
     together = residuals(poisoned_nano, prompts, progress=False)
     assert together.shape == (6, poisoned_nano.n_layers + 1, poisoned_nano.d_model)
+    hooks = [len(module._forward_pre_hooks) for module in poisoned_nano.model.modules()]
+    assert sum(hooks) == 0
+    decoder = copy.deepcopy(poisoned_nano.model.model)  # transformers leaves its own hooks on the reference
     for prompt, found in zip(prompts, together, strict=True):
         with torch.inference_mode():
-            out = poisoned_nano.model.model(
-                input_ids=torch.tensor([poisoned_nano.encode(prompt)]), output_hidden_states=True
-            )
-            final = poisoned_nano.model.model.norm(found[-1])
+            ids = torch.tensor([poisoned_nano.encode(prompt)])
+            out = decoder(input_ids=ids, output_hidden_states=True)
+            final = decoder.norm(found[-1])
         # transformers hands out the last state after the final norm; ours is the one before it.
         expected = torch.stack([state[0, -1] for state in out.hidden_states])
         assert torch.allclose(found[:-1], expected[:-1], atol=1e-4)
         assert torch.allclose(final, expected[-1], atol=1e-4)
-    hooks = [len(module._forward_pre_hooks) for module in poisoned_nano.model.modules()]
-    assert sum(hooks) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
