@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from tqdm.auto import tqdm
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from bkdwidgets.attacks import Attack
+    from bkdwidgets.attacks import Attack, Example
     from bkdwidgets.subjects import Subject
 
 
@@ -72,6 +72,8 @@ class HeadEffects:
     seconds: float
     n_forward_tokens: int
 
+    measured: ClassVar[str] = "ACIE"
+
     def top(self, k: int) -> list[tuple[int, int]]:
         """Return the k heads with the largest ACIE, largest first.
 
@@ -108,7 +110,7 @@ class HeadEffects:
         """Name the strongest heads."""
         named = ", ".join(f"L{layer}H{head} {self.acie[layer, head]:.3f}" for layer, head in self.top(3))
         n = len(self.per_prompt)
-        return f"HeadEffects({self.subject} + {self.adapter}, {n} prompts: {named}, ...)"
+        return f"{type(self).__name__}({self.subject} + {self.adapter}, {n} prompts: {named}, ...)"
 
     def _repr_html_(self) -> str:
         spread = len(self.per_prompt) > 1  # one prompt has none, and a zero would claim certainty
@@ -118,7 +120,7 @@ class HeadEffects:
             for layer, head in self.top(min(8, self.acie.numel()))
         )
         return (
-            f"<table><caption>ACIE of the strongest heads, {self.subject} + {self.adapter}, "
+            f"<table><caption>{self.measured} of the strongest heads, {self.subject} + {self.adapter}, "
             f"{len(self.per_prompt)} clean {self.split} prompts</caption>"
             "<thead><tr><th>head</th><th>ACIE</th><th>standard error</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
@@ -150,16 +152,17 @@ def attribute(
         Triggered training prompts behind each head's mean.
     progress : bool
         Show a progress bar.
+
+    Raises
+    ------
+    BkdError
+        If the split has fewer prompts than asked for.
     """
-    examples = attack.targeted(subject, split)
-    if not 1 <= prompts <= len(examples):
-        raise BkdError(
-            f"prompts={prompts} is out of range; 1 to {len(examples)} in split {split!r} of {subject.name}"
-        )
+    examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)
     effects, bases, n_tokens = [], [], 0
-    for example in tqdm(examples[:prompts], desc="exact ACIE", unit="prompt", disable=not progress):
+    for example in tqdm(examples, desc="exact ACIE", unit="prompt", disable=not progress):
         target = subject.encode_response(attack.payload_for(example))
         replayed = replay_heads(subject, subject.encode(example.prompt), target, means)
         effects.append(replayed.patched - replayed.base)
@@ -174,7 +177,22 @@ def attribute(
         adapter=subject.adapter.name if subject.adapter else "clean",
         attack=attack.name,
         split=split,
-        n_means=n_means,
+        n_means=means_behind(subject, attack, n_means),
         seconds=time.perf_counter() - started,
         n_forward_tokens=n_tokens,
     )
+
+
+def chosen_examples(subject: Subject, attack: Attack, split: str, prompts: int) -> list[Example]:
+    """Return the first examples of a split that can show the attack's success, or refuse the number."""
+    examples = attack.targeted(subject, split)
+    if not 1 <= prompts <= len(examples):
+        raise BkdError(
+            f"prompts={prompts} is out of range; 1 to {len(examples)} in split {split!r} of {subject.name}"
+        )
+    return examples[:prompts]
+
+
+def means_behind(subject: Subject, attack: Attack, n_means: int) -> int:
+    """Return how many training prompts a mean over at most `n_means` of them really has."""
+    return min(n_means, len(attack.targeted(subject, "train")))
