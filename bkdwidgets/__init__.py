@@ -33,12 +33,18 @@ _HOMES = {
     "attack": "attacks.attack",
     "attention_view": "widgets",
     "attribute": "analysis.acie",
+    "attribute_mlp": "analysis.mlp",
     "backdoor_vector": "analysis",
     "inject": "injection.inject",
     "load": "subjects",
     "measure": "measurement.measure",
     "probe": "analysis.probe",
+    "restoration": "analysis.restoration",
+    "restore": "analysis.restoration",
+    "screen": "analysis.gradient",
+    "seed_agreement": "analysis.stability",
     "setup_notebook": "notebook",
+    "top_stability": "analysis.stability",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - the names below are resolved lazily
