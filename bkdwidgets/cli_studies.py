@@ -47,6 +47,11 @@ def add_verbs(verbs: Any) -> None:
     _common(reproduce)
     reproduce.set_defaults(command=_reproduce)
 
+    bench = verbs.add_parser("bench", help="time the analysis against the plain method")
+    bench.add_argument("--only", help="one benchmark instead of all")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(command=_bench)
+
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="torch device (default: the GPU if there is one)")
@@ -107,3 +112,22 @@ def _reproduced(again: Reproduction) -> str:
     if len(again.outside) > _SHOWN:
         lines.append(f"         and {len(again.outside) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.bench import bench
+
+    found = bench(arguments.only)
+    print(json.dumps(found) if arguments.json else "\n".join(_outline(found)))
+    return 0
+
+
+def _outline(item: dict[str, Any], indent: str = "") -> list[str]:
+    """Write nested values as indented lines."""
+    lines = []
+    for key, value in item.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", *_outline(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return lines

@@ -16,6 +16,7 @@ import bkdwidgets as bkd
 from bkdwidgets import ledger
 from bkdwidgets.analysis.activations import head_outputs
 from bkdwidgets.analysis.vector import random_like
+from bkdwidgets.bench.acie import bench_acie
 from bkdwidgets.cli import main
 from bkdwidgets.studies import STUDIES, report, reproduce, run, sweep
 from bkdwidgets.studies.claims import CLAIMS
@@ -299,6 +300,15 @@ def test_sweep_refuses_unknown_names(arguments, said, capsys):
 def test_an_ablation_without_its_attribution_says_what_to_do(tmp_path):
     with pytest.raises(bkd.BkdError, match="--study attribute"):
         sweep("nano", adapters=[ADAPTER], studies=["ablation"], out=tmp_path, progress=False)
+
+
+def test_the_plain_method_of_the_benchmark_agrees_with_the_replay(attack, capsys):
+    found = bench_acie("nano", attack, adapter=ADAPTER, prompts=1, heads=3, repeats=1)
+    assert found["float32"]["max_difference"] <= 1e-5
+    assert found["float32"]["layer_token_ratio"] > 10
+    assert found["bfloat16"]["same_top_8"] >= 7
+    assert main(["bench", "--only", "tea"]) == 2
+    assert "scaling" in capsys.readouterr().err
 
 
 KILLED = """

@@ -1,0 +1,83 @@
+"""How the exact ACIE grows with prompts, target length and heads: each should be a straight line.
+
+Measured on nano for prompts and target length, and on untrained models of nano's width for the number of
+heads, because the time does not depend on what the weights are. The exponent is the slope in a log-log
+plot: 1 is linear, 2 is quadratic. Fixed costs make it smaller than 1 at the small end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from copy import deepcopy
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bkdwidgets.analysis.activations import mean_head_outputs
+from bkdwidgets.analysis.replay import replay_heads
+from bkdwidgets.bench.machine import seconds_of
+from bkdwidgets.subjects import load
+from bkdwidgets.subjects.nano.load import new_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+
+PROMPTS = (1, 2, 4, 8, 16)
+TARGETS = (1, 2, 4, 8, 16, 32)
+HEADS = (4, 8, 16, 32)
+_TARGET = 8
+
+
+def bench_scaling(attack: Attack, *, repeats: int = 5) -> dict[str, Any]:
+    """Return seconds over prompts, over target tokens and over heads, with the exponents."""
+    subject = load("nano")
+    means = mean_head_outputs(subject, attack, triggered=True, n_prompts=8)
+    prompts = [subject.encode(item.prompt) for item in attack.targeted(subject, "validation")]
+    prompts = sorted(prompts, key=len)[len(prompts) // 2 :][: max(PROMPTS)]  # of nearly the same length
+    target = list(range(10, 10 + max(TARGETS)))
+
+    def over_prompts(count: int) -> object:
+        return [replay_heads(subject, prompt, target[:_TARGET], means) for prompt in prompts[:count]]
+
+    def over_target(count: int) -> object:
+        return replay_heads(subject, prompts[0], target[:count], means)
+
+    models = {count: _with_heads(subject, count) for count in HEADS}
+    values = {count: torch.zeros(model.n_layers, count, model.d_head) for count, model in models.items()}
+
+    def over_heads(count: int) -> object:
+        return replay_heads(models[count], prompts[0], target[:_TARGET], values[count])
+
+    return {
+        "subject": "nano",
+        "attack": attack.name,
+        "prompts": _curve(over_prompts, PROMPTS, repeats),
+        "target_tokens": _curve(over_target, TARGETS, repeats),
+        "heads_per_layer": _curve(over_heads, HEADS, repeats),
+    }
+
+
+def _curve(work: Callable[[int], object], counts: Sequence[int], repeats: int) -> dict[str, Any]:
+    work(counts[0])  # warms up
+    times = [seconds_of(partial(work, count), repeats) for count in counts]
+    half = len(counts) // 2
+    grown = math.log(times[-1] / times[half]) / math.log(counts[-1] / counts[half])
+    return {
+        "counts": list(counts),
+        "seconds": [round(value, 5) for value in times],
+        "exponent_upper_half": round(grown, 2),
+    }
+
+
+def _with_heads(subject: Subject, n_heads: int) -> Subject:
+    """Return an untrained model as wide and as deep as the subject, cut into another number of heads."""
+    config = deepcopy(subject.model.config)
+    config.num_attention_heads, config.num_key_value_heads = n_heads, min(4, n_heads)
+    config.head_dim = subject.d_model // n_heads
+    torch.manual_seed(0)
+    return dataclasses.replace(subject, model=new_model(config).eval(), cache={})
