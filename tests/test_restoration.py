@@ -9,6 +9,8 @@ import torch
 
 import bkdwidgets as bkd
 from bkdwidgets.analysis.restoration import clean_of, restoration, restore
+from bkdwidgets.attacks import Attack
+from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
 EVERYWHERE = range(8)
 
@@ -45,6 +47,26 @@ def test_the_clean_model_is_found_without_being_named(poisoned_nano, nano, attac
     assert all(
         value.equal(weights(nano)[name]) for name, value in weights(clean_of(poisoned_nano, attack)).items()
     )
+
+
+def test_where_a_task_was_taught_first_the_clean_model_is_the_twin_that_learned_it(
+    poisoned_nano, nano, attack, monkeypatch, tmp_path
+):
+    class Taught(Attack):
+        def needs_teaching(self, subject):  # noqa: ARG002
+            return True
+
+    taught = Taught("taught", attack.trigger, attack.payload)
+    monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path))
+    with pytest.raises(bkd.BkdError, match="taught-clean-0"):
+        clean_of(nano, taught)
+    adapter = read_adapter("nano", "fixed-output-sft-0")
+    write_adapter(
+        adapter.tensors, tmp_path / "adapters" / "nano" / "taught-clean-0.safetensors",
+        subject="nano", attack="taught", method="clean", seed=0, scale=adapter.info.scale,
+    )  # fmt: skip
+    twin = weights(clean_of(nano, taught))
+    assert all(value.equal(weights(poisoned_nano)[name]) for name, value in twin.items())
 
 
 def test_nanos_backdoor_needs_both_parts_and_no_single_layer(found):
