@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from scipy.stats import t as student_t  # type: ignore[import-untyped]
 
-from bkdwidgets.analysis import attribute
+from bkdwidgets.analysis import HeadEffects, attribute
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
-from bkdwidgets.studies.heads import headline_k, names_of
+from bkdwidgets.analysis.stability import top_stability
+from bkdwidgets.studies.heads import headline_k, names_of, widest_k
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Attribution(Study):
         "base.value": 2e-4,
         "held_out.*.value": 1e-3,
         "control.*.value": 1e-3,
+        "stability.*.value": 0.05,
     }
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
@@ -104,7 +106,7 @@ class Attribution(Study):
         per_prompt = torch.tensor(results[0]["per_prompt"], dtype=torch.float64).view(shape)
         control = torch.tensor(results[1]["per_prompt"], dtype=torch.float64).view(shape)
         ranked = _ranked(per_prompt)
-        return {
+        values = {
             "base": mean_value(torch.tensor(results[0]["base"])),
             "ranked": names_of(ranked),
             "held_out": _held_out(per_prompt, context.settings["k"], context.settings["draws"]),
@@ -116,7 +118,45 @@ class Attribution(Study):
             "acie": [_rounded(row) for row in per_prompt.mean(0)],
             "standard_error": [_rounded(row) for row in per_prompt.std(0) / len(per_prompt) ** 0.5],
             "per_prompt": results[0]["per_prompt"],
+            "base_per_prompt": results[0]["base"],
         }
+        adapter = context.subject.adapter.name if context.subject.adapter else "clean"
+        effects = effects_of(
+            values, subject=context.subject.name, adapter=adapter, attack=context.attack.name
+        )
+        return values | {"stability": _stability(effects)}
+
+
+def effects_of(values: Values, *, subject: str, adapter: str, attack: str) -> HeadEffects:
+    """Return the exact effects that the values of an entry hold; what they cost is not in them."""
+    shape = (-1, len(values["acie"]), len(values["acie"][0]))
+    per_prompt = torch.tensor(values["per_prompt"], dtype=torch.float64).view(shape)
+    return HeadEffects(
+        acie=per_prompt.mean(0),
+        per_prompt=per_prompt,
+        base=torch.tensor(values["base_per_prompt"], dtype=torch.float64),
+        subject=subject,
+        adapter=adapter,
+        attack=attack,
+        split=Attribution.split,
+        n_means=0,
+        seconds=0.0,
+        n_forward_tokens=0,
+    )
+
+
+def _stability(effects: HeadEffects) -> Values:
+    """Ask whether other prompts would name the same 3 % and 12 % of the heads."""
+    n_heads = effects.acie.numel()
+    stabilities = [top_stability(effects, k=k) for k in (headline_k(n_heads), widest_k(n_heads))]
+    return {
+        str(item.k): {
+            "jaccard": {**vars(item.jaccard), "n": item.n},
+            "chance": item.chance,
+            "firm": names_of(item.firm()),
+        }
+        for item in stabilities
+    }
 
 
 def mean_value(values: Tensor) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from bkdwidgets.errors import unknown
 from bkdwidgets.studies.ablating import Ablating
 from bkdwidgets.studies.attribution import Attribution
 from bkdwidgets.studies.measuring import Measuring
+from bkdwidgets.studies.mlp_layers import MlpLayers
+from bkdwidgets.studies.probing import Probing
+from bkdwidgets.studies.restoring import Restoring
+from bkdwidgets.studies.screening import Screening
 from bkdwidgets.studies.steering import SteeringOnTest
 from bkdwidgets.studies.steering_grid import SteeringGrid
 
@@ -15,7 +19,18 @@ if TYPE_CHECKING:
     from bkdwidgets.studies.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (Measuring(), Attribution(), Ablating(), SteeringGrid(), SteeringOnTest())
+    study.name: study
+    for study in (
+        Measuring(),
+        Probing(),
+        Attribution(),
+        Screening(),
+        MlpLayers(),
+        Restoring(),
+        Ablating(),
+        SteeringGrid(),
+        SteeringOnTest(),
+    )
 }
 
 
