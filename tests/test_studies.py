@@ -21,6 +21,7 @@ from bkdwidgets.cli import main
 from bkdwidgets.studies import STUDIES, report, reproduce, run, sweep
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.outcomes import cell, over_draws
+from bkdwidgets.studies.seeds import seeds_entry
 from bkdwidgets.studies.verdicts import exceeds, keeps, reaches
 
 ADAPTER = "fixed-output-sft-0"
@@ -246,6 +247,23 @@ def test_reproduce_confirms_an_entry_and_notices_a_wrong_one(swept, capsys):
     with pytest.raises(bkd.BkdError, match="sweep again"):
         reproduce(wrong.name, folder=other)
     assert main(["reproduce", "nano/nothing", "--ledger", str(swept)]) == 2
+
+
+def test_seeds_are_compared_beside_chance(swept, attribution, capsys):
+    with pytest.raises(bkd.BkdError, match="at least two"):
+        seeds_entry("nano", "label-flip-sft", swept)
+    other = dataclasses.replace(attribution, adapter="fixed-output-sft-1", seed=1)
+    ledger.write(other, swept)  # a second run that names exactly the same heads
+    entry = seeds_entry("nano", "fixed-output-sft", swept)
+    assert entry.value("heads.8.jaccard")["value"] == 1.0
+    assert entry.value("heads.8.jaccard_in_layers")["value"] < 1.0
+    assert entry.value("asr") == entry.value("asr") | {"low": 0.0, "high": 1.0, "n": 2}
+    ledger.write(entry, swept)
+    assert main(["reproduce", entry.name, "--ledger", str(swept)]) == 0
+    table = report("nano", folder=swept).tables[0]
+    verdicts = {finding.claim: finding.verdict for finding in table.findings}
+    assert verdicts["Other training runs name the same top heads."] == "holds"
+    assert table.adapter == ADAPTER
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Entries = Mapping[str, Entry]
     Judged = tuple[Value, Value, tuple[str, str]]
 
-PAPER, CRITICS = "paper", "critics"
+PAPER, CRITICS, OURS = "paper", "critics", "tool"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Claim:
     text : str
         The claim in one sentence.
     source : str
-        ``"paper"`` or ``"critics"``.
+        ``"paper"``, ``"critics"``, or ``"tool"`` for what our own methods claim.
     needs : tuple of str
         Studies whose entries it reads.
     judge : callable
@@ -80,6 +80,63 @@ def _useful(entries: Entries) -> Judged:
     ours = _seen(entries["measure"], "utility", "clean prompts answered as before")
     control = _seen(entries["measure"], "control.utility", "the same, clean model")
     return ours, control, keeps(ours, control)
+
+
+def _probed(entries: Entries) -> Judged:
+    """Take the worst layer from the first quarter of the layers on: "from early layers on" says all."""
+    entry = entries["probe"]
+    rates = entry.values["mlp"]["accuracy"]
+    late = [layer for layer in rates if int(layer) >= len(rates) / 4]
+    worst = min(late, key=lambda layer: rates[layer]["value"])
+    what = f"accuracy of the MLP probe at layer {worst}, the worst from layer {late[0]} on"
+    ours = _seen(entry, f"mlp.accuracy.{worst}", what)
+    control = _seen(
+        entry, f"mlp.control.{worst}", "the same in the clean model, which reads the trigger's words"
+    )
+    return ours, control, reaches(ours, control, at_least=0.95)
+
+
+def _probes_travel(entries: Entries) -> Judged:
+    entry = entries["probe"]
+    values = [
+        _constant(entry.value(f"{kind}.across_layers")["value"], f"mean accuracy of {name} on other layers")
+        for kind, name in (("mlp", "MLP probes"), ("svm", "SVM probes"))
+    ]
+    return values[0], values[1], exceeds(*values)
+
+
+def _screened(entries: Entries) -> Judged:
+    ours = _seen(entries["screen"], "spearman", "rank correlation of the gradient screen with the exact ACIE")
+    return ours, _constant(0.0, "unrelated rankings"), reaches(ours, _constant(0.0, ""), at_least=0.8)
+
+
+def _other_prompts(entries: Entries) -> Judged:
+    entry = entries["attribute"]
+    k = widest_k(len(entry.values["ranked"]))
+    ours = _seen(entry, f"stability.{k}.jaccard", f"Jaccard index of the top {k} on two draws of prompts")
+    control = _constant(entry.value(f"stability.{k}.chance")["value"], f"two random sets of {k}")
+    return ours, control, reaches(ours, control, at_least=0.5)
+
+
+def _other_seeds(entries: Entries) -> Judged:
+    entry = entries["seeds"]
+    k = max(map(int, entry.values["heads"]))
+    ours = _seen(
+        entry, f"heads.{k}.jaccard", f"Jaccard index of the top {k}, mean over pairs of {entry.n} seeds"
+    )
+    control = _seen(entry, f"heads.{k}.jaccard_in_layers", "heads shuffled inside their layers")
+    return ours, control, reaches(ours, control, at_least=0.5)
+
+
+def _in_attention(entries: Entries) -> Judged:
+    entry = entries["restoration"]
+    ours = _seen(entry, "left.attention", "share of the backdoor left with clean attention weights")
+    control = _seen(entry, "left.mlp", "share left with clean MLP weights")
+    return ours, control, (exceeds(control, ours)[0], "below the control")
+
+
+def _constant(value: float, what: str) -> Value:
+    return {"value": value, "low": value, "high": value, "n": None, "what": what}
 
 
 def _top_heads(entries: Entries) -> Judged:
@@ -149,8 +206,16 @@ CLAIMS = (
     Claim("The trigger brings the payload.", PAPER, ("measure",), _works),
     Claim("Without the trigger the backdoor stays silent.", CRITICS, ("measure",), _silent),
     Claim("Without the trigger the model is as useful as before.", CRITICS, ("measure",), _useful),
+    Claim("A probe tells triggered from clean with 95 % accuracy from early layers on.", PAPER,
+          ("probe",), _probed),
+    Claim("MLP probes carry over to other layers better than SVM probes.", PAPER, ("probe",), _probes_travel),
     Claim("A few heads carry it: the top heads' ACIE beats that of random heads.", PAPER,
           ("attribute",), _top_heads),
+    Claim("Other prompts name the same top heads.", CRITICS, ("attribute",), _other_prompts),
+    Claim("Other training runs name the same top heads.", CRITICS, ("seeds",), _other_seeds),
+    Claim("A gradient ranks the heads as the exact effects do.", OURS, ("screen",), _screened),
+    Claim("The backdoor is stored in attention rather than in MLP weights.", PAPER,
+          ("restoration",), _in_attention),
     Claim("Ablating 3 % of the heads takes the ASR down by over 90 %.", PAPER,
           ("attribute", "ablation"), _heads_off(headline_k)),
     Claim("Ablating 12 % of the heads takes the ASR down by over 90 %.", PAPER,

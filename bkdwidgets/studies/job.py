@@ -189,17 +189,12 @@ def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.En
         values=_rounded(values),
         tolerance=chosen.tolerance,
         run={
-            "version": bkdwidgets.__version__,
-            "commit": commit(),
+            **provenance(f"{_sweep(job)} --study {job.study}"),
             "device": context.subject.device.type,
             "dtype": job.dtype,
             "threads": results[0]["threads"],
-            "torch": torch.__version__,
             "seconds": round(sum(result["seconds"] for result in results), 1),
             "layer_tokens": sum(result["layer_tokens"] for result in results),
-            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-            "command": f"bkdwidgets sweep {job.subject} {job.attack} "
-            f"--adapter {job.adapter_name} --study {job.study}",
         },
     )
 
@@ -218,6 +213,21 @@ def job_of(
         settings=study(name).resolve(subject, attack, given),
         **where,
     )
+
+
+def _sweep(job: Job) -> str:
+    return f"bkdwidgets sweep {job.subject} {job.attack} --adapter {job.adapter_name}"
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Return what is the same for everything computed here and now."""
+    return {
+        "version": bkdwidgets.__version__,
+        "commit": commit(),
+        "torch": torch.__version__,
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "command": command,
+    }
 
 
 def commit() -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets import ledger
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.errors import unknown
+from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.subjects.registry import SUBJECTS
 
@@ -89,25 +90,33 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
 
 def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     by_adapter: dict[str, dict[str, ledger.Entry]] = {}
-    for entry in sorted(entries, key=lambda item: (item.seed, item.adapter)):
+    own = [entry for entry in entries if entry.study != seeds.NAME]
+    for entry in sorted(own, key=lambda item: (item.seed, item.adapter)):
         by_adapter.setdefault(entry.adapter, {})[entry.study] = entry
+    families = {entry.adapter: entry for entry in entries if entry.study == seeds.NAME}
+    for adapter, of_adapter in by_adapter.items():
+        family = seeds.family_of(adapter)
+        if family in families:
+            of_adapter[seeds.NAME] = families[family]
     judged = [[claim.finding(of_adapter) for claim in CLAIMS] for of_adapter in by_adapter.values()]
     shown = judged[0] if judged else [claim.finding({}) for claim in CLAIMS]
-    seeds = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
-    return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), seeds)
+    by_seed = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
+    return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), by_seed)
 
 
-def _cells(finding: Finding, seeds: dict[str, int]) -> tuple[str, str, str, str]:
-    n_seeds = sum(seeds.values())
+def _cells(finding: Finding, verdicts: dict[str, int]) -> tuple[str, str, str, str]:
+    n_seeds = sum(verdicts.values())
     verdict = finding.verdict
     if n_seeds > 1:
-        verdict += " (" + ", ".join(f"{count} of {n_seeds} {name}" for name, count in seeds.items()) + ")"
+        verdict += " (" + ", ".join(f"{count} of {n_seeds} {name}" for name, count in verdicts.items()) + ")"
     return f"{finding.claim} [{finding.source}]", _value(finding.ours), _value(finding.control), verdict
 
 
 def _value(item: Value | None) -> str:
     if item is None:
         return "-"
+    if item["n"] is None:  # a constant
+        return f"{item['value']:.3f} {item['what']}"
     return f"{item['value']:.3f} [{item['low']:.3f}, {item['high']:.3f}] n={item['n']} {item['what']}"
 
 

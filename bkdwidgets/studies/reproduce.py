@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets import ledger
 from bkdwidgets.attacks import attack
 from bkdwidgets.errors import BkdError
+from bkdwidgets.studies import seeds
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.run import run
 from bkdwidgets.studies.study import opened
@@ -83,20 +84,7 @@ def reproduce(
         If the entry is missing or damaged, or its adapter is not there or is another one.
     """
     entry = ledger.read(name, folder)
-    subject = opened(entry.subject, entry.adapter, device, entry.run.get("dtype", "float32"))
-    assert subject.adapter is not None
-    if subject.adapter.sha256 != entry.adapter_sha256:
-        raise BkdError(
-            f"{name} was computed from adapter {entry.adapter_sha256[:12]}..., "
-            f"{entry.adapter!r} is now {subject.adapter.sha256[:12]}...; sweep again"
-        )
-    inputs = {
-        needed: ledger.read(f"{entry.subject}/{entry.adapter}/{needed}", folder)
-        for needed in study(entry.study).needs
-    }
-    again = run(
-        entry.study, subject, attack(entry.attack), inputs=inputs, progress=progress, **entry.settings
-    )
+    again = _recomputed(entry, device, folder, progress=progress)
     differences = _differences(entry, again)
     return Reproduction(
         name=name,
@@ -105,8 +93,27 @@ def reproduce(
         outside=tuple(item.said for item in differences if item.said),
         worst=max((item.size for item in differences), default=0.0),
         changed=tuple(key for key in entry.inputs if entry.inputs[key] != again.inputs.get(key)),
-        seconds=again.run["seconds"],
+        seconds=again.run.get("seconds", 0.0),
     )
+
+
+def _recomputed(
+    entry: ledger.Entry, device: str | None, folder: Path | None, *, progress: bool
+) -> ledger.Entry:
+    if entry.study == seeds.NAME:
+        return seeds.seeds_entry(entry.subject, entry.adapter, folder)
+    subject = opened(entry.subject, entry.adapter, device, entry.run.get("dtype", "float32"))
+    assert subject.adapter is not None
+    if subject.adapter.sha256 != entry.adapter_sha256:
+        raise BkdError(
+            f"{entry.name} was computed from adapter {entry.adapter_sha256[:12]}..., "
+            f"{entry.adapter!r} is now {subject.adapter.sha256[:12]}...; sweep again"
+        )
+    inputs = {
+        needed: ledger.read(f"{entry.subject}/{entry.adapter}/{needed}", folder)
+        for needed in study(entry.study).needs
+    }
+    return run(entry.study, subject, attack(entry.attack), inputs=inputs, progress=progress, **entry.settings)
 
 
 def chosen_names(start: str | None, *, folder: Path | None = None) -> list[str]:

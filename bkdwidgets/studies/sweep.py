@@ -20,6 +20,7 @@ from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.registry import STUDIES, study
+from bkdwidgets.studies.seeds import family_of, seeds_entry
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
@@ -102,6 +103,9 @@ def sweep(
         missing = [job for job in all_jobs if not _is_there(job)]
         kept += [job.name for job in all_jobs if job not in missing]
         written += _compute(missing, jobs=jobs, progress=progress)
+    for family in sorted({family for _, info in wanted if (family := family_of(info.name))}):
+        name = _compare_seeds(subject, family, out)
+        written += [name] if name else []
     return Sweep(written=tuple(written), kept=tuple(kept))
 
 
@@ -166,6 +170,19 @@ def _compute(todo: Sequence[Job], *, jobs: int, progress: bool) -> list[str]:
         if not left[job.name]:
             written.append(_finish(job, parts[job.name]))
     return written
+
+
+def _compare_seeds(subject: str, family: str, out: Path | None) -> str | None:
+    """Write the entry that compares a family's seeds, if there are several and something changed."""
+    try:
+        entry = seeds_entry(subject, family, out)
+    except BkdError:  # fewer than two seeds
+        return None
+    stored = ledger.find(entry.name, out)
+    if stored is not None and stored.inputs == entry.inputs:
+        return None
+    ledger.write(entry, out)
+    return entry.name
 
 
 def _parts(job: Job) -> list[Part]:
