@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
+
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import adapter_names
@@ -159,7 +161,15 @@ def twin_name(subject: str, attack: str) -> str | None:
     return name if name in adapter_names(subject) else None
 
 
-@lru_cache(maxsize=2)
 def opened(name: str, adapter: str | Path | None, device: str | None, dtype: str) -> Subject:
-    """Load a subject, or return it if it is one of the last two that were asked for."""
+    """Load a subject, or return it if it is one of the last three that were asked for.
+
+    Three are a backdoored subject, its control, and the other attack that probes are tested on.
+    """
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    return _loaded(name, adapter, device or usual, dtype)
+
+
+@lru_cache(maxsize=3)
+def _loaded(name: str, adapter: str | Path | None, device: str, dtype: str) -> Subject:
     return load(name, adapter=adapter, device=device, dtype=dtype)
