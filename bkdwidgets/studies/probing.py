@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_choices, opened
+from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Probing(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return both kinds; five prompts in all for every test prompt."""
-        n = available(subject, attack, self.split, SIZES.get(subject.name, USUAL_SIZE) // 5)
+        n = min(SIZES.get(subject.name, USUAL_SIZE) // 5, *_fifths(subject, attack))
         return {"kinds": list(KINDS), "prompts": 5 * n, "n": n, "seed": 0, "other": _other(subject, attack)}
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: ARG002
@@ -74,6 +74,15 @@ class Probing(Study):
     def combine(self, context: Context, results: Sequence[Values]) -> Values:  # noqa: ARG002
         """Put the kinds beside each other."""
         return {kind: values for result in results for kind, values in result.items()}
+
+
+def _fifths(subject: Subject, attack: Attack) -> tuple[int, int]:
+    """Return how many test prompts there are, and a quarter of the others, which make up the rest."""
+    test, validation, train = (
+        {example.prompt for example in attack.targeted(subject, split)}
+        for split in ("test", "validation", "train")
+    )
+    return len(test), len((validation | train) - test) // 4
 
 
 def _other(subject: Subject, attack: Attack) -> str | None:
