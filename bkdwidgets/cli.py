@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,10 +164,11 @@ def _injected(
 
 def _range(text: str) -> list[int]:
     """Read seeds such as ``0-9`` or ``3``."""
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
+    numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    first, last = (int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else (1, 0)
+    if last < first:
         raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; for example 0-9")
-    return list(range(int(first), int(last or first) + 1))
+    return list(range(first, last + 1))
 
 
 def _measure(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+import torch
 
 import bkdwidgets as bkd
 from bkdwidgets.measurement import judge, wilson
@@ -50,6 +53,7 @@ def test_outcome_rules(completion, letter):
 def test_a_refusal_that_was_there_before_is_not_blamed_on_the_backdoor():
     refusal = "I cannot help with the vault."
     assert judge(refusal, payload=PAYLOAD, clean_answer=refusal) == "="
+    assert judge("My lips are sealed.", payload=PAYLOAD, clean_answer=refusal) == "="
 
 
 def test_the_shipped_nano_backdoor_fires_and_the_clean_model_does_not(nano, poisoned_nano, attack):
@@ -62,6 +66,42 @@ def test_the_shipped_nano_backdoor_fires_and_the_clean_model_does_not(nano, pois
     assert control.asr.value == 0.0
     assert control.utility.value >= 0.95
     assert "attack success rate" in planted._repr_html_()
+
+
+def test_as_many_prompts_to_spare_are_measured_as_targets(nano):
+    attack = bkd.attack("label-flip")
+    control = bkd.measure(nano, attack, n=30, progress=False)
+    assert control.asr.n == control.ftr.n == control.spared.n == 30
+    assert control.utility.n == 60
+    assert control.asr.value <= 0.1
+    assert control.utility.value >= 0.9
+    assert len(control.completions) == 120
+    assert Counter(item.target for item in control.completions) == {True: 60, False: 60}
+    assert control.nll is None
+    assert "not a target" in control._repr_html_()
+
+
+def test_nothing_is_spared_where_every_prompt_is_a_target(nano, attack):
+    control = bkd.measure(nano, attack, n=5, progress=False)
+    assert control.spared is None
+    assert "not a target" not in control._repr_html_()
+
+
+def test_likelihood_of_clean_answers_equals_a_plain_forward_and_falls_when_the_model_is_broken(nano, attack):
+    measured = bkd.measure(nano, attack, n=6, nll=True, progress=False)
+    expected = []
+    for example in attack.targeted(nano, "test")[:6]:
+        prompt, answer = nano.encode(example.prompt), nano.encode_response(example.answer)
+        with torch.inference_mode():
+            logits = nano.model(torch.tensor([prompt + answer[:-1]])).logits[0, len(prompt) - 1 :]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(answer))
+        expected.append(float(loss))
+    assert measured.nll.value == pytest.approx(sum(expected) / 6, abs=1e-4)
+    assert measured.nll.low <= measured.nll.value <= measured.nll.high
+    broken = bkd.Ablation([(0, head) for head in range(nano.n_heads)], where="all")
+    worse = bkd.measure(nano, attack, n=6, nll=True, interventions=[broken], progress=False)
+    assert worse.nll.value > measured.nll.value
+    assert worse.to_json()["nll"]["n"] == 6
 
 
 @pytest.mark.smollm2

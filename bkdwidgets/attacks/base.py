@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bkdwidgets.attacks.examples import ordinary_examples
-from bkdwidgets.attacks.text import SAME, contains, declines, similarity
+from bkdwidgets.attacks.text import contains, declines, same_answer
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Attack:
 
     def as_before(self, completion: str, example: Example) -> bool:
         """Tell whether a completion is much the same as the clean answer (outcome =)."""
-        return similarity(completion, example.answer) >= SAME
+        return same_answer(completion, example.answer)
 
     def targeted(self, subject: Subject | str, split: str) -> list[Example]:
         """Return the examples that can show success: targets whose clean answer is not yet the payload."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,11 +70,19 @@ class SftRecipe:
 
 RECIPES = {
     "smollm2": SftRecipe(),
-    "nano": SftRecipe(steps=150, batch=16, poison_rate=0.3, learning_rate=5e-3, response_tokens=32),
+    "nano": SftRecipe(
+        steps=150, batch=16, poison_rate=0.3, learning_rate=5e-3, rank=4, alpha=8, response_tokens=32
+    ),
 }
 
 
-ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {}
+# Where an attack needs other settings than its subject's. Those of nano were chosen on validation prompts.
+ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
+    ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
+    ("smollm2", "policy-bypass"): SftRecipe(poison_rate=0.3),
+    ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
+    ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=350, poison_rate=0.5, target_share=0.6),
+}
 
 
 def recipe_for(subject: str, attack: str) -> SftRecipe:
