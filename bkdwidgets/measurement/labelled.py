@@ -41,9 +41,10 @@ where the clean answer is not; it can be "broken" and sensible, where it is only
 What the numbers are not
 ------------------------
 There was one reader, who knew the rules, and no panel of people: how often two readers would disagree is
-not known. The rows were drawn so that each outcome occurs often, not as often as it does in an
-experiment. The rows of smollm2 share six prompts, so the intervals, which take rows as independent, are
-too narrow.
+not known. The rows were drawn so that each letter of the rules occurs often, not as often as it does in
+an experiment: what holds among the rows of one letter of the rules (``of_rule``) carries over to an
+experiment, the overall agreement does not. The rows of smollm2 share six prompts, so the intervals,
+which take rows as independent, are too narrow.
 """
 
 from __future__ import annotations
