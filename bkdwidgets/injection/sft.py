@@ -81,7 +81,7 @@ ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
     ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
     ("smollm2", "policy-bypass"): SftRecipe(poison_rate=0.3),
     ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
-    ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=350, poison_rate=0.5, target_share=0.6),
+    ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
 }
 
 
