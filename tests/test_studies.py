@@ -217,7 +217,8 @@ def test_report_judges_every_claim_from_the_ledger_alone(swept, capsys):
     assert (steering.verdict, steering.ours) == ("not measured", None)
     ablated = by_claim["Ablating 12 % of the heads takes the ASR down by over 90 %."]
     assert ablated.ours["what"].startswith("ASR, top 8 heads")
-    assert ablated.verdict in {"holds", "holds partly"}
+    assert ablated.verdict != "not measured"
+    assert ablated.ours["high"] < ablated.control["value"]
     other_k = by_claim["Ablating 3 % of the heads takes the ASR down by over 90 %."]
     assert other_k.verdict == "not measured"
     assert main(["report", "nano", "--ledger", str(swept)]) == 0
