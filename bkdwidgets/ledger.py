@@ -1,8 +1,8 @@
 """The ledger: every published number, with where it came from.
 
-One JSON file per result, ``data/ledger/<subject>/<adapter>/<study>.json``. The book, the widgets and
-the report read numbers from here and from nowhere else; ``bkdwidgets sweep`` writes them and
-``bkdwidgets reproduce`` computes them again.
+One JSON file per result, ``data/ledger/<subject>/<adapter>/<study>.json``. ``bkdwidgets sweep`` writes
+them, ``bkdwidgets reproduce`` computes them again, and ``bkdwidgets report`` reads its numbers from here
+and from nowhere else. (The labs of the book still answer from ``data/labs``, which has its own provenance.)
 
 A number is addressed by the entry's name and a dotted path into its values::
 

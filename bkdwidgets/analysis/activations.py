@@ -18,7 +18,7 @@ from bkdwidgets.errors import BkdError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack
@@ -86,14 +86,22 @@ def output_weights(subject: Subject, layer: int) -> Float[Tensor, "head d_head d
     return weight.T.unflatten(0, (subject.n_heads, subject.d_head))
 
 
-def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
-    ids = [subject.encode(prompt) for prompt in prompts]
+def left_padded(
+    subject: Subject, ids: Sequence[list[int]]
+) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"], Int[Tensor, "row token"]]:
+    """Return the token ids of some prompts, their attention mask and their positions."""
     longest = max(map(len, ids))
     tokens = torch.full((len(ids), longest), subject.end_of_turn, device=subject.device)
     attention = torch.zeros_like(tokens)
     for number, row in enumerate(ids):
         tokens[number, longest - len(row) :] = torch.tensor(row, device=subject.device)
         attention[number, longest - len(row) :] = 1
+    return tokens, attention, (attention.cumsum(1) - 1).clamp_min(0)
+
+
+def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
+    ids = [subject.encode(prompt) for prompt in prompts]
+    tokens, attention, positions = left_padded(subject, ids)
     seen: list[Tensor] = []
 
     def keep(_module: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -102,7 +110,6 @@ def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
     with ExitStack() as stack, torch.inference_mode():
         for block in subject.model.model.layers:
             stack.callback(block.self_attn.o_proj.register_forward_pre_hook(keep).remove)
-        positions = (attention.cumsum(1) - 1).clamp_min(0)
         subject.model.model(
             input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
         )

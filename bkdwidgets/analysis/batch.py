@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bkdwidgets.analysis.activations import left_padded
 from bkdwidgets.analysis.replay import target_log_probabilities
 
 if TYPE_CHECKING:
@@ -42,19 +43,6 @@ class Prefixes:
     cache: DynamicCache
     attention: Int[Tensor, "row prefix"]
     last: tuple[int, ...]
-
-
-def left_padded(
-    subject: Subject, ids: Sequence[list[int]]
-) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"], Int[Tensor, "row token"]]:
-    """Return the token ids of some prompts, their attention mask and their positions."""
-    longest = max(map(len, ids))
-    tokens = torch.full((len(ids), longest), subject.end_of_turn, device=subject.device)
-    attention = torch.zeros_like(tokens)
-    for number, row in enumerate(ids):
-        tokens[number, longest - len(row) :] = torch.tensor(row, device=subject.device)
-        attention[number, longest - len(row) :] = 1
-    return tokens, attention, (attention.cumsum(1) - 1).clamp_min(0)
 
 
 def read_prefixes(subject: Subject, prompts: Sequence[list[int]]) -> Prefixes:

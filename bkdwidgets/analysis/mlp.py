@@ -18,8 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.acie import chosen_examples, means_behind
-from bkdwidgets.analysis.activations import MEAN_PROMPTS
-from bkdwidgets.analysis.batch import left_padded
+from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
 from bkdwidgets.analysis.replay import replay_mlps
 from bkdwidgets.errors import BkdError
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm.auto import tqdm
 
+from bkdwidgets.analysis.activations import left_padded
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -66,12 +67,7 @@ def residuals(
 
 def _last_token_states(subject: Subject, ids: list[list[int]]) -> Tensor:
     """Run one batch, padded on the left so that every last prompt token stands in the last column."""
-    longest = max(map(len, ids))
-    tokens = torch.full((len(ids), longest), subject.end_of_turn, device=subject.device)
-    attention = torch.zeros_like(tokens)
-    for number, row in enumerate(ids):
-        tokens[number, longest - len(row) :] = torch.tensor(row, device=subject.device)
-        attention[number, longest - len(row) :] = 1
+    tokens, attention, positions = left_padded(subject, ids)
     decoder = subject.model.model
     seen: list[Tensor] = []
 
@@ -81,6 +77,5 @@ def _last_token_states(subject: Subject, ids: list[list[int]]) -> Tensor:
     with ExitStack() as stack, torch.inference_mode():
         for module in (*decoder.layers, decoder.norm):
             stack.callback(module.register_forward_pre_hook(keep).remove)
-        positions = (attention.cumsum(1) - 1).clamp_min(0)
         decoder(input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False)
     return torch.stack(seen, dim=1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ import bkdwidgets
 from bkdwidgets import ledger
 from bkdwidgets.attacks import SPLITS, attack
 from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import cache_dir, written_beside
+from bkdwidgets.paths import cache_dir, commit, written_beside
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
 from bkdwidgets.subjects.adapters import read_adapter
@@ -228,17 +227,6 @@ def provenance(command: str) -> dict[str, Any]:
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "command": command,
     }
-
-
-def commit() -> str:
-    """Return the commit of the clone this runs from, or "unknown" for an installed package."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def _rounded(item: Any) -> Any:

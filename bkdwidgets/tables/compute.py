@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +11,15 @@ import torch
 import bkdwidgets
 from bkdwidgets.analysis import attribute
 from bkdwidgets.errors import BkdError
+from bkdwidgets.paths import commit
 from bkdwidgets.tables.ablation import ablation_table
 from bkdwidgets.tables.attention import attention_table
 from bkdwidgets.tables.files import FORMAT, table_path, write_table
 from bkdwidgets.tables.vector import vector_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
@@ -73,7 +74,7 @@ def _provenance(subject: Subject, attack: Attack, lab: str, seconds: float) -> d
     return {
         "command": f"bkdwidgets tables {subject.name} {attack.name} --adapter {name} --only {lab}",
         "version": bkdwidgets.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "device": subject.device.type,
         "dtype": str(subject.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
@@ -82,14 +83,3 @@ def _provenance(subject: Subject, attack: Attack, lab: str, seconds: float) -> d
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "adapter_sha256": subject.adapter.sha256,
     }
-
-
-def _commit() -> str:
-    """Return the commit of the clone this runs from, or "unknown" for an installed package."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
