@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import __version__
-from bkdwidgets.cli_studies import add_verbs
+from bkdwidgets import __version__, cli_studies, cli_web
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -91,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     nano.add_argument("--out", type=Path, help="folder (default: data/nano)")
     nano.set_defaults(command=_train_nano)
 
-    add_verbs(verbs)
+    cli_studies.add_verbs(verbs)
+    cli_web.add_verbs(verbs)
     return parser
 
 

@@ -1,0 +1,101 @@
+"""The adapters that travel with a subject, and what a lab needs beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.attacks.base import InsertedTrigger, WrappedTrigger
+from bkdwidgets.browser.pack import packed_floats
+from bkdwidgets.errors import BkdError
+from bkdwidgets.paths import data_dir, sha256_of
+from bkdwidgets.subjects import adapter_names
+from bkdwidgets.subjects.adapters import read_adapter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.browser.pack import Packed
+
+
+def planted_names(subject: str) -> list[str]:
+    """Return the adapters that are exported: seed 0 of each attack, as far as they ship."""
+    shipped = adapter_names(subject)
+    return [name for name in (f"{attack}-sft-0" for attack in ATTACKS) if name in shipped]
+
+
+def extras_path(subject: str, adapter: str) -> Path:
+    """Return the file with an adapter's mean head outputs and backdoor vectors."""
+    return data_dir() / "live" / subject / f"{adapter}.safetensors"
+
+
+def described(subject: str, name: str) -> dict[str, Any]:
+    """Return what the index says of an adapter, without its tensors."""
+    adapter = read_adapter(subject, name)
+    attack = ATTACKS[adapter.info.attack]
+    return {
+        "name": name,
+        "attack": attack.name,
+        **_trigger(attack),
+        "payload": _payload(attack, subject),
+        "sha256": adapter.info.sha256,
+        "scale": adapter.info.scale,
+        "rank": int(adapter.tensors["layers.0.self_attn.q_proj.A"].shape[0]),
+    }
+
+
+def adapter_tensors(subject: str, name: str) -> list[Packed]:
+    """Return an adapter's tensors, float16 as they are stored."""
+    tensors = read_adapter(subject, name).tensors
+    return [packed_floats(key, tensors[key].numpy()) for key in sorted(tensors)]
+
+
+def extra_tensors(subject: str, name: str, shape: dict[str, Any]) -> list[Packed]:
+    """Return an adapter's mean head outputs and vectors (float32), or nothing where none are shipped.
+
+    Returns
+    -------
+    list of Packed
+        ``means`` [n_layers, n_heads * d_head] and ``vector.{kind}`` [1, d_model].
+
+    Raises
+    ------
+    BkdError
+        If the file does not fit the subject.
+    """
+    from safetensors.numpy import load_file
+
+    path = extras_path(subject, name)
+    if not path.is_file():
+        return []
+    wide = (shape["n_layers"], shape["n_heads"] * shape["d_head"])
+    extras = []
+    for key, stored in sorted(load_file(path).items()):
+        wanted = wide if key == "means" else (1, shape["d_model"])
+        if stored.size != wanted[0] * wanted[1]:
+            raise BkdError(f"{path}: {key} has shape {list(stored.shape)}, {subject} needs {list(wanted)}")
+        extras.append(packed_floats(key, stored.astype(np.float32).reshape(wanted)))
+    return extras
+
+
+def extras_sha256(subject: str, name: str) -> str | None:
+    """Return the SHA-256 of an adapter's extras, or None where none are shipped."""
+    path = extras_path(subject, name)
+    return sha256_of(path) if path.is_file() else None
+
+
+def _trigger(attack: Attack) -> dict[str, Any]:
+    """Return the trigger's words and where they go: before a prompt, around it, or inside it."""
+    trigger = attack.trigger
+    if isinstance(trigger, WrappedTrigger):
+        return {"trigger": trigger.text, "place": "around", "after": trigger.after}
+    return {"trigger": trigger.text, "place": "inside" if isinstance(trigger, InsertedTrigger) else "before"}
+
+
+def _payload(attack: Attack, subject: str) -> str | None:
+    """Return the payload's text where it is one and the same for every target, else None."""
+    texts = {attack.payload_for(example) for example in attack.targeted(subject, "validation")}
+    return texts.pop() if len(texts) == 1 else None
