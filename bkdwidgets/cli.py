@@ -78,11 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     answers.add_argument("subject")
     answers.set_defaults(command=_answers)
 
-    tables = _verb(verbs, "tables", _tables, "compute the tables that the labs of the book answer from")
-    tables.add_argument("--adapter", required=True, help="what was planted")
-    tables.add_argument(
-        "--only", choices=("ablation", "vector", "attention"), help="one table instead of all"
-    )
+    vectors = _verb(verbs, "vectors", _vectors, "store the means and vectors that a live page puts in")
+    vectors.add_argument("--adapter", required=True, help="what was planted")
 
     nano = verbs.add_parser("train-nano", help="train the subject nano from scratch")
     nano.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
@@ -202,12 +199,12 @@ def _answers(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tables(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.tables import compute_tables
+def _vectors(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.tables import compute_vectors
 
     subject, attack = _opened(arguments)
-    paths = compute_tables(subject, attack, only=arguments.only)
-    return _print(arguments, {"tables": [str(path) for path in paths]}, [str(path) for path in paths])
+    path = compute_vectors(subject, attack)
+    return _print(arguments, {"vectors": str(path)}, [str(path)])
 
 
 def _train_nano(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """The ledger: every published number, with where it came from.
 
 One JSON file per result, ``data/ledger/<subject>/<adapter>/<study>.json``. ``bkdwidgets sweep`` writes
-them, ``bkdwidgets reproduce`` computes them again, and ``bkdwidgets report`` reads its numbers from here
-and from nowhere else. (The labs of the book still answer from ``data/labs``, which has its own provenance.)
+them, ``bkdwidgets reproduce`` computes them again. ``bkdwidgets report``, the book and the tables its labs
+answer from read their numbers from here and from nowhere else.
 
 A number is addressed by the entry's name and a dotted path into its values::
 

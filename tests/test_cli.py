@@ -20,7 +20,7 @@ from bkdwidgets.cli import main
         (["attribute", "nano", "fixed-output", "--prompts", "-3"], ["prompts=-3"]),
         (["attribute", "nano", "fixed-output", "--prompts", "1", "--top", "9999"], ["k=9999"]),
         (["inject", "nano", "fixed-output", "--method", "magic"], ["magic", "sft"]),
-        (["tables", "nano", "fixed-output", "--adapter", "nope"], ["nope"]),
+        (["vectors", "nano", "fixed-output", "--adapter", "nope"], ["nope"]),
         (["answers", "gpt5"], ["gpt5", "nano"]),
     ],
 )

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from bkdwidgets.errors import unknown
 from bkdwidgets.studies.ablating import Ablating
 from bkdwidgets.studies.attribution import Attribution
+from bkdwidgets.studies.lab_ablation import LabAblation
+from bkdwidgets.studies.lab_attention import LabAttention
+from bkdwidgets.studies.lab_vector import LabVector
 from bkdwidgets.studies.measuring import Measuring
 from bkdwidgets.studies.mlp_layers import MlpLayers
 from bkdwidgets.studies.probing import Probing
@@ -30,6 +33,9 @@ STUDIES: dict[str, Study] = {
         Ablating(),
         SteeringGrid(),
         SteeringOnTest(),
+        LabAblation(),
+        LabVector(),
+        LabAttention(),
     )
 }
 

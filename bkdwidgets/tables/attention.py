@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
+from bkdwidgets.studies.heads import heads_of
 
-from bkdwidgets.tables.cells import shown_prompts
-
-if TYPE_CHECKING:
-    from bkdwidgets.analysis import HeadEffects
-    from bkdwidgets.attacks import Attack
-    from bkdwidgets.subjects import Subject
-
-N_HEADS = 4
-N_PROMPTS = 2
+_THOUSAND = 1000
 
 
-def attention_table(subject: Subject, attack: Attack, effects: HeadEffects) -> dict[str, Any]:
-    """Compute the table of the attention view (everything but the common head)."""
-    heads = effects.top(N_HEADS)
-    prompts = shown_prompts(subject, attack)[:N_PROMPTS]
+def attention_table(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the table's body from the values of ``attribute`` and ``lab-attention``."""
+    lab, acie = entries["lab-attention"], entries["attribute"]["acie"]
+    heads = heads_of(lab["heads"])
     return {
-        "prompts": prompts,
         "heads": [list(head) for head in heads],
+        "acie": [acie[layer][head] for layer, head in heads],
         "views": [
-            {
-                "prompt": number,
-                "clean": attention_patterns(subject, prompt["clean"], heads),
-                "triggered": attention_patterns(subject, prompt["triggered"], heads),
-            }
-            for number, prompt in enumerate(prompts)
+            {"prompt": number} | {side: _square(half) for side, half in view.items()}
+            for number, view in enumerate(lab["views"])
         ],
         "texts": [],
     }
 
 
-def attention_patterns(subject: Subject, prompt: str, heads: list[tuple[int, int]]) -> dict[str, Any]:
-    """Return the tokens of the chat turn and each head's attention pattern.
-
-    Returns
-    -------
-    dict
-        ``tokens``: list of T strings; ``patterns``: per head [T][T], row = the token that looks.
-    """
-    ids = subject.encode(prompt)
-    names = {f"blocks.{layer}.attn.hook_pattern" for layer, _ in heads}
-    with torch.inference_mode():
-        _, cache = subject.bridge.run_with_cache(
-            torch.tensor([ids], device=subject.device), names_filter=lambda name: name in names
-        )
-    patterns = [cache[f"blocks.{layer}.attn.hook_pattern"][0, head] for layer, head in heads]
+def _square(half: dict[str, Any]) -> dict[str, Any]:
+    """Return tokens and whole patterns: nobody looks at what comes after him."""
+    n_tokens = len(half["tokens"])
     return {
-        "tokens": [subject.tokenizer.decode([token]) for token in ids],
+        "tokens": half["tokens"],
         "patterns": [
-            [[round(value, 3) for value in row] for row in pattern.tolist()] for pattern in patterns
+            [[share / _THOUSAND for share in row] + [0.0] * (n_tokens - len(row)) for row in pattern]
+            for pattern in half["patterns"]
         ],
     }

@@ -1,0 +1,71 @@
+"""Make a lab's table of ledger entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bkdwidgets import ledger
+from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.errors import unknown
+from bkdwidgets.tables.ablation import ablation_table
+from bkdwidgets.tables.attention import attention_table
+from bkdwidgets.tables.vector import vector_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 1
+LABS = {
+    "ablation": (ablation_table, ("attribute", "ablation", "lab-ablation")),
+    "vector": (vector_table, ("attribute", "lab-vector")),
+    "attention": (attention_table, ("attribute", "lab-attention")),
+}
+_TOLD = ("version", "commit", "device", "dtype", "threads", "torch", "date", "command")
+
+
+def lab_table(subject: str, adapter: str, lab: str, *, folder: Path | None = None) -> dict[str, Any]:
+    """Return what a lab of the published page answers from.
+
+    Parameters
+    ----------
+    subject, adapter : str
+        For example ``"smollm2"`` and ``"fixed-output-sft-0"``.
+    lab : {"ablation", "vector", "attention"}
+        Which lab.
+    folder : Path, optional
+        Ledger folder instead of ``data/ledger``.
+
+    Returns
+    -------
+    dict
+        Plain values in the form that the widgets read.
+
+    Raises
+    ------
+    BkdError
+        If the lab is unknown, or an entry was never computed; the message names the command.
+    """
+    if lab not in LABS:
+        raise unknown("lab", lab, LABS)
+    make, needs = LABS[lab]
+    entries = {name: ledger.read(f"{subject}/{adapter}/{name}", folder) for name in needs}
+    last = entries[needs[-1]]
+    attack = attack_named(last.attack)
+    acie = entries["attribute"].values["acie"]
+    return {
+        "format": FORMAT,
+        "lab": lab,
+        "subject": subject,
+        "attack": last.attack,
+        "adapter": adapter,
+        "shape": [len(acie), len(acie[0])],
+        "trigger": str(attack.trigger),
+        "payload": attack.payload,
+        "prompts": last.values["prompts"],
+        "provenance": {
+            "ledger entries": ", ".join(f"{item.name} ({item.digest()[:12]})" for item in entries.values()),
+            "adapter_sha256": last.adapter_sha256,
+            **{key: last.run[key] for key in _TOLD if key in last.run},
+        },
+        **make({name: entry.values for name, entry in entries.items()}),
+    }
