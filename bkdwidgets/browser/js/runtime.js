@@ -1,0 +1,454 @@
+/**
+ * The door to the WebAssembly runtime (../runtime/runtime.h): everything that comes in is checked here, once, and
+ * refused by a RuntimeError that names the value; the runtime checks its own bounds again.
+ *
+ * @typedef {{n_layers: number, n_heads: number, n_kv_heads: number, d_head: number, d_model: number, d_ff: number,
+ *   n_vocab: number, rms_eps: number, rope_theta: number}} Shape
+ * @typedef {{scale: Float32Array, offset: Float32Array | null, everywhere: boolean}} Heads
+ *   z' = scale * z + offset; scale [n_layers, n_heads], offset [n_layers, n_heads, d_head]
+ * @typedef {{vector: Float32Array, layer: number, scale: number, everywhere: boolean}} Steering
+ * @typedef {{logits?: "none" | "last" | "all", patterns?: boolean, z?: boolean, residual?: boolean}} Want
+ * @typedef {{slot: number, ids: ArrayLike<number>, past: number, adapter?: string | null, heads?: Heads | null,
+ *   steering?: Steering | null, want?: Want}} Request
+ * @typedef {{logits?: Float32Array, patterns?: Float32Array, z?: Float32Array, residual?: Float32Array}} Result
+ *   logits [1 or n, n_vocab], patterns [n_layers, n_heads, n, past + n]; z [n_layers, n_heads, d_head] and residual
+ *   [n_layers + 1, d_model] of the last token
+ */
+
+export class RuntimeError extends Error {
+  name = "RuntimeError";
+}
+
+const MOST = {
+  n_layers: 128, n_heads: 256, n_kv_heads: 256, d_head: 256, d_model: 32768, d_ff: 32768, n_vocab: 262144,
+  maxTokens: 1024, slots: 16, adapters: 16, rank: 256,
+};
+const LOGIT_ROWS = 8;
+const BLOCK = 32;
+const FORMATS = { f32: 0, f16: 0, q4_1: 1, q8_0: 2 }; // float16 is expanded on the way in
+const TOP = { embed: 0, unembed: 1, norm: 2 };
+const PER_LAYER = { input_norm: 3, post_norm: 4, q: 5, k: 6, v: 7, o: 8, gate: 9, up: 10, down: 11 };
+const FIRST_PROJECTION = 5;
+const PROJECTIONS = [
+  "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+  "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+];
+const IN = { ids: 0, headScale: 1, headOffset: 2, steering: 3, cos: 4, sin: 5 };
+const OUT = { logits: 0, patterns: 1, z: 2, residual: 3 };
+const REASONS = [
+  "", "a shape this runtime cannot hold", "a value outside its range", "the browser gives no more memory",
+  "a call out of order", "it is there already", "a value is infinite or not a number",
+];
+
+/**
+ * Start the runtime for one subject; load its tensors, then seal it.
+ *
+ * @param {BufferSource | WebAssembly.Module} wasm
+ * @param {Shape} shape
+ * @param {{maxTokens?: number, slots?: number}} [options] longest text a slot keeps, and how many slots
+ * @returns {Promise<Runtime>}
+ */
+export async function openRuntime(wasm, shape, { maxTokens = 384, slots = 4 } = {}) {
+  const checked = checkedShape(shape);
+  wholeNumber("maxTokens", maxTokens, 1, MOST.maxTokens);
+  wholeNumber("slots", slots, 1, MOST.slots);
+  let made;
+  try {
+    made = await WebAssembly.instantiate(/** @type {any} */ (wasm), {});
+  } catch (error) {
+    throw new RuntimeError(`the runtime does not start in this browser: ${/** @type {Error} */ (error).message}`);
+  }
+  const instance = /** @type {WebAssembly.Instance} */ ("instance" in made ? made.instance : made);
+  return new Runtime(/** @type {any} */ (instance.exports), checked, maxTokens, slots);
+}
+
+/** One subject in WebAssembly memory. Made by {@link openRuntime}. */
+export class Runtime {
+  #wasm;
+  #sealed = false;
+  /** @type {Set<string>} */
+  #loaded = new Set();
+  /** @type {Map<string, number>} */
+  #adapters = new Map();
+  /** @type {number[]} */
+  #held;
+
+  /** @param {any} wasm @param {Shape} shape @param {number} maxTokens @param {number} slots */
+  constructor(wasm, shape, maxTokens, slots) {
+    this.#wasm = wasm;
+    this.shape = shape;
+    this.maxTokens = maxTokens;
+    this.slots = slots;
+    this.#held = new Array(slots).fill(0);
+    const s = shape;
+    const status = wasm.model_open(
+      s.n_layers, s.n_heads, s.n_kv_heads, s.d_head, s.d_model, s.d_ff, s.n_vocab, s.rms_eps, maxTokens, slots,
+    );
+    expect(status, "opening the model");
+    this.#writeAngles();
+  }
+
+  /** Bytes of WebAssembly memory in use. */
+  get bytes() {
+    return this.#wasm.memory.buffer.byteLength;
+  }
+
+  /** Names of the adapters that can be asked for. */
+  get adapters() {
+    return [...this.#adapters.keys()];
+  }
+
+  /**
+   * Load one tensor, in any order: embed, norm, layers.{l}.q and so on; unembed only where the output is not tied.
+   *
+   * @param {string} name
+   * @param {{format: string, rows: number, cols: number}} kind "f32", "f16" (two byte planes), "q4_1" or "q8_0"
+   * @param {Uint8Array} bytes
+   */
+  loadTensor(name, { format, rows, cols } = /** @type {any} */ ({}), bytes) {
+    const [kind, layer] = this.#place(name);
+    if (this.#sealed) throw new RuntimeError(`tensor ${name}: the model is sealed`);
+    if (this.#loaded.has(name)) throw new RuntimeError(`tensor ${name} is there already`);
+    checkMatrix(`tensor ${name}`, { format, rows, cols }, this.#shapeOf(kind), bytes);
+    expect(this.#wasm.tensor_reserve(kind, layer, FORMATS[format], rows, cols), `tensor ${name}`);
+    this.#expand(this.#wasm.tensor_address(kind, layer), format, rows * cols, bytes);
+    expect(this.#wasm.tensor_commit(kind, layer), `tensor ${name}`);
+    this.#loaded.add(name);
+  }
+
+  /** Say that all tensors are loaded. */
+  seal() {
+    if (this.#sealed) throw new RuntimeError("the model is sealed already");
+    const names = ["embed", "norm"];
+    for (let layer = 0; layer < this.shape.n_layers; layer++)
+      for (const kind of Object.keys(PER_LAYER)) names.push(`layers.${layer}.${kind}`);
+    const missing = names.filter((name) => !this.#loaded.has(name));
+    if (missing.length) {
+      const more = missing.length > 3 ? ` and ${missing.length - 3} more` : "";
+      throw new RuntimeError(`tensors are missing: ${missing.slice(0, 3).join(", ")}${more}`);
+    }
+    expect(this.#wasm.model_seal(), "sealing the model");
+    this.#sealed = true;
+  }
+
+  /**
+   * Add a low-rank adapter under a name: y += scale * B (A x) on all seven projections of every layer.
+   *
+   * @param {string} name
+   * @param {{rank: number, scale: number, tensors: {name: string, rows: number, cols: number, format: string,
+   *   bytes: Uint8Array}[]}} adapter tensors layers.{l}.{projection}.A [rank, in] and .B [out, rank], f16 or f32
+   */
+  addAdapter(name, { rank, scale, tensors } = /** @type {any} */ ({})) {
+    if (!this.#sealed) throw new RuntimeError("an adapter needs a sealed model");
+    if (typeof name !== "string" || !name) throw new RuntimeError(`adapter name ${show(name)} is not a text`);
+    if (this.#adapters.has(name)) throw new RuntimeError(`adapter ${name} is there already`);
+    if (this.#adapters.size === MOST.adapters) throw new RuntimeError(`there are ${MOST.adapters} adapters, the most`);
+    wholeNumber("rank", rank, 1, MOST.rank);
+    finite("scale", scale);
+    const sides = this.#checkedSides(name, rank, tensors);
+    const number = this.#adapters.size;
+    expect(this.#wasm.adapter_open(rank, scale), `adapter ${name}`);
+    for (const { layer, projection, side, tensor } of sides) {
+      const address = this.#wasm.adapter_address(number, layer, projection, side);
+      const values = this.#floats(address, tensor.rows * tensor.cols);
+      const given = floatsOf(tensor.format, tensor.rows * tensor.cols, tensor.bytes);
+      if (side === 0) values.set(given);
+      else transpose(given, tensor.rows, tensor.cols, values);
+    }
+    expect(this.#wasm.adapter_seal(number), `adapter ${name}`);
+    this.#adapters.set(name, number);
+  }
+
+  /**
+   * Push tokens through the model after the first `past` tokens that the slot keeps; the slot then keeps past + n.
+   *
+   * @param {Request} request
+   * @returns {Result} copies; what was not wanted is absent
+   */
+  run(request) {
+    const { slot, ids, past, adapter, heads, steering, want } = this.#checkedRequest(request);
+    const { n_layers, n_heads, d_head, d_model } = this.shape;
+    this.#ints(this.#wasm.input_address(IN.ids), ids.length).set(ids);
+    if (heads) this.#writeHeads(heads);
+    if (steering) this.#floats(this.#wasm.input_address(IN.steering), d_model).set(steering.vector);
+    this.#held[slot] = past;
+    const begun = this.#wasm.run_begin(
+      slot, ids.length, past, adapter, heads ? place(heads) : 0, steering ? place(steering) : 0,
+      steering?.layer ?? 0, steering?.scale ?? 0,
+    );
+    expect(begun, "the run");
+    /** @type {Result} */
+    const result = {};
+    const rows = n_heads * ids.length * (past + ids.length);
+    if (want.patterns) result.patterns = new Float32Array(n_layers * rows);
+    for (let layer = 0; layer < n_layers; layer++) {
+      expect(this.#wasm.run_layer(layer), `layer ${layer}`);
+      result.patterns?.set(this.#output(OUT.patterns, rows), layer * rows);
+    }
+    expect(this.#wasm.run_finish(), "the run (weights and edits gave numbers too large)");
+    this.#held[slot] = past + ids.length;
+    if (want.logits !== "none") result.logits = this.#logits(ids.length, want.logits === "all" ? 0 : ids.length - 1);
+    if (want.z) result.z = this.#output(OUT.z, n_layers * n_heads * d_head).slice();
+    if (want.residual) result.residual = this.#output(OUT.residual, (n_layers + 1) * d_model).slice();
+    return result;
+  }
+
+  /** @param {number} n @param {number} first logits of tokens first .. n - 1, a few rows at a time */
+  #logits(n, first) {
+    const { n_vocab } = this.shape;
+    const logits = new Float32Array((n - first) * n_vocab);
+    for (let row = first; row < n; row += LOGIT_ROWS) {
+      const count = Math.min(LOGIT_ROWS, n - row);
+      expect(this.#wasm.run_logits(row, count), "the logits");
+      logits.set(this.#output(OUT.logits, count * n_vocab), (row - first) * n_vocab);
+    }
+    return logits;
+  }
+
+  /** @param {any} request */
+  #checkedRequest(request) {
+    if (request === null || typeof request !== "object") throw new RuntimeError("run needs an object");
+    const { slot, past, adapter = null, heads = null, steering = null, want = {} } = request;
+    wholeNumber("slot", slot, 0, this.slots - 1);
+    if (!this.#sealed) throw new RuntimeError("the model is not sealed yet");
+    wholeNumber("past", past, 0, this.#held[slot]);
+    const ids = this.#checkedIds(request.ids, past);
+    if (adapter !== null && !this.#adapters.has(adapter))
+      throw new RuntimeError(`there is no adapter ${show(adapter)}; there are: ${this.adapters.join(", ") || "none"}`);
+    if (heads !== null) this.#checkHeads(heads);
+    if (steering !== null) this.#checkSteering(steering);
+    if (want === null || typeof want !== "object") throw new RuntimeError("want is not an object");
+    const logits = want.logits ?? "last";
+    if (!["none", "last", "all"].includes(logits)) throw new RuntimeError(`want.logits=${show(logits)} is not known`);
+    return {
+      slot, past, ids, heads, steering, want: { ...want, logits },
+      adapter: adapter === null ? -1 : /** @type {number} */ (this.#adapters.get(adapter)),
+    };
+  }
+
+  /** @param {any} ids @param {number} past */
+  #checkedIds(ids, past) {
+    if (!Array.isArray(ids) && !(ids instanceof Int32Array) && !(ids instanceof Uint32Array))
+      throw new RuntimeError(`ids=${show(ids)} is not a list of token ids`);
+    const room = this.maxTokens - past;
+    if (ids.length < 1 || ids.length > room)
+      throw new RuntimeError(`${ids.length} token ids after ${past}; from 1 to ${room} are allowed`);
+    for (const id of ids) wholeNumber("token id", id, 0, this.shape.n_vocab - 1);
+    return Int32Array.from(ids);
+  }
+
+  /** @param {any} heads */
+  #checkHeads(heads) {
+    const { n_layers, n_heads, d_head } = this.shape;
+    if (typeof heads !== "object") throw new RuntimeError("heads is not an object");
+    checkFloats("heads.scale", heads.scale, n_layers * n_heads);
+    if (heads.offset !== null && heads.offset !== undefined)
+      checkFloats("heads.offset", heads.offset, n_layers * n_heads * d_head);
+    yesOrNo("heads.everywhere", heads.everywhere);
+  }
+
+  /** @param {any} steering */
+  #checkSteering(steering) {
+    if (typeof steering !== "object") throw new RuntimeError("steering is not an object");
+    checkFloats("steering.vector", steering.vector, this.shape.d_model);
+    wholeNumber("steering.layer", steering.layer, 0, this.shape.n_layers - 1);
+    finite("steering.scale", steering.scale);
+    yesOrNo("steering.everywhere", steering.everywhere);
+  }
+
+  /** @param {Heads} heads */
+  #writeHeads({ scale, offset }) {
+    this.#floats(this.#wasm.input_address(IN.headScale), scale.length).set(scale);
+    const offsets = this.#floats(this.#wasm.input_address(IN.headOffset), scale.length * this.shape.d_head);
+    if (offset) offsets.set(offset);
+    else offsets.fill(0);
+  }
+
+  /** The rotary angles of every position, rounded where Hugging Face's Llama rounds them. */
+  #writeAngles() {
+    const half = this.shape.d_head / 2;
+    const cos = this.#floats(this.#wasm.input_address(IN.cos), this.maxTokens * half);
+    const sin = this.#floats(this.#wasm.input_address(IN.sin), this.maxTokens * half);
+    for (let i = 0; i < half; i++) {
+      const frequency = Math.fround(1 / Math.fround(this.shape.rope_theta ** Math.fround(i / half)));
+      for (let position = 0; position < this.maxTokens; position++) {
+        const angle = Math.fround(position * frequency);
+        cos[position * half + i] = Math.cos(angle);
+        sin[position * half + i] = Math.sin(angle);
+      }
+    }
+  }
+
+  /** @param {any} name @returns {[number, number]} kind and layer */
+  #place(name) {
+    if (Object.hasOwn(TOP, name)) return [TOP[name], 0];
+    const [, layer, kind] = /^layers\.(\d{1,3})\.(\w+)$/.exec(typeof name === "string" ? name : "") ?? [];
+    if (layer === undefined || String(Number(layer)) !== layer || !Object.hasOwn(PER_LAYER, kind))
+      throw new RuntimeError(`there is no tensor ${show(name)}`);
+    wholeNumber(`the layer of tensor ${name}`, Number(layer), 0, this.shape.n_layers - 1);
+    return [PER_LAYER[kind], Number(layer)];
+  }
+
+  /** @param {number} kind @returns {[number, number]} rows and columns */
+  #shapeOf(kind) {
+    const { n_heads, n_kv_heads, d_head, d_model, d_ff, n_vocab } = this.shape;
+    const [attention, shared] = [n_heads * d_head, n_kv_heads * d_head];
+    const shapes = [
+      [n_vocab, d_model], [n_vocab, d_model], [1, d_model], [1, d_model], [1, d_model], [attention, d_model],
+      [shared, d_model], [shared, d_model], [d_model, attention], [d_ff, d_model], [d_ff, d_model], [d_model, d_ff],
+    ];
+    return /** @type {[number, number]} */ (shapes[kind]);
+  }
+
+  /** @param {string} name @param {number} rank @param {any} tensors */
+  #checkedSides(name, rank, tensors) {
+    const wanted = this.shape.n_layers * PROJECTIONS.length * 2;
+    if (!Array.isArray(tensors) || tensors.length !== wanted)
+      throw new RuntimeError(`adapter ${name} needs ${wanted} tensors, two for each projection`);
+    const seen = new Set();
+    return tensors.map((tensor) => {
+      const found = /^layers\.(\d{1,3})\.(self_attn\.\w+|mlp\.\w+)\.(A|B)$/.exec(String(tensor?.name));
+      const projection = PROJECTIONS.indexOf(found?.[2] ?? "");
+      const layer = Number(found?.[1]);
+      if (!found || projection < 0 || String(layer) !== found[1] || layer >= this.shape.n_layers)
+        throw new RuntimeError(`adapter ${name}: there is no tensor ${show(tensor?.name)}`);
+      if (seen.has(tensor.name)) throw new RuntimeError(`adapter ${name}: ${tensor.name} is there twice`);
+      seen.add(tensor.name);
+      const [rows, cols] = this.#shapeOf(FIRST_PROJECTION + projection);
+      const shape = /** @type {[number, number]} */ (found[3] === "A" ? [rank, cols] : [rows, rank]);
+      if (tensor.format !== "f32" && tensor.format !== "f16")
+        throw new RuntimeError(`adapter ${name}: ${tensor.name} has format ${show(tensor.format)}; f16 or f32`);
+      checkMatrix(`adapter ${name}: ${tensor.name}`, tensor, shape, tensor.bytes);
+      return { layer, projection, side: found[3] === "A" ? 0 : 1, tensor };
+    });
+  }
+
+  /** Write a checked tensor to where the runtime wants it. @param {number} address @param {string} format
+   *  @param {number} count @param {Uint8Array} bytes */
+  #expand(address, format, count, bytes) {
+    if (format === "f32" || format === "f16") {
+      this.#floats(address, count).set(floatsOf(format, count, bytes));
+      return;
+    }
+    const blocks = count / BLOCK;
+    const rows = format === "q4_1" ? 2 : 1; // scales, and the minima after them
+    for (let row = 0; row < rows; row++)
+      halves(bytes.subarray(2 * blocks * row), this.#floats(address + 4 * blocks * row, blocks));
+    const quants = bytes.subarray(2 * blocks * rows);
+    new Uint8Array(this.#wasm.memory.buffer, address + 4 * blocks * rows, quants.length).set(quants);
+  }
+
+  // Memory that grows gets a new buffer, so a view is made for each use and never kept.
+  /** @param {number} address @param {number} count */
+  #floats(address, count) {
+    if (!address) throw new RuntimeError("the runtime has no such buffer");
+    return new Float32Array(this.#wasm.memory.buffer, address, count);
+  }
+
+  /** @param {number} address @param {number} count */
+  #ints(address, count) {
+    return new Int32Array(this.#wasm.memory.buffer, address, count);
+  }
+
+  /** @param {number} output @param {number} count */
+  #output(output, count) {
+    return this.#floats(this.#wasm.output_address(output), count);
+  }
+}
+
+/** @param {{everywhere: boolean}} edit which of a run's tokens it acts on: 1 the last one, 2 all */
+const place = (edit) => (edit.everywhere ? 2 : 1);
+
+/** @param {number} status @param {string} doing */
+function expect(status, doing) {
+  if (status) throw new RuntimeError(`${doing}: ${REASONS[status] ?? `status ${status}`}`);
+}
+
+/** Describe a refused value in a few characters, whatever it is. @param {any} value */
+function show(value) {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
+  return value !== null && (typeof value === "object" || typeof value === "function") ? "an object" : String(value);
+}
+
+/** @param {string} what @param {any} value @param {number} least @param {number} most */
+function wholeNumber(what, value, least, most) {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new RuntimeError(`${what} ${show(value)} is not a whole number from ${least} to ${most}`);
+}
+
+/** @param {string} what @param {any} value finite also as a float32 */
+function finite(what, value) {
+  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)))
+    throw new RuntimeError(`${what}=${show(value)} is not a finite number`);
+}
+
+/** @param {string} what @param {any} value */
+function yesOrNo(what, value) {
+  if (value !== undefined && typeof value !== "boolean")
+    throw new RuntimeError(`${what}=${show(value)} is neither true nor false`);
+}
+
+/** @param {string} what @param {any} values @param {number} length */
+function checkFloats(what, values, length) {
+  if (!(values instanceof Float32Array) || values.length !== length)
+    throw new RuntimeError(`${what} is not a Float32Array of ${length} values`);
+  if (!values.every(Number.isFinite)) throw new RuntimeError(`${what} has a value that is not a finite number`);
+}
+
+/** @param {any} shape @returns {Shape} */
+function checkedShape(shape) {
+  if (shape === null || typeof shape !== "object") throw new RuntimeError("shape is not an object");
+  const { n_layers, n_heads, n_kv_heads, d_head, d_model, d_ff, n_vocab, rms_eps, rope_theta } = shape;
+  const checked = { n_layers, n_heads, n_kv_heads, d_head, d_model, d_ff, n_vocab, rms_eps, rope_theta };
+  for (const key of /** @type {(keyof Shape)[]} */ (Object.keys(checked)))
+    if (key in MOST) wholeNumber(key, checked[key], 1, MOST[/** @type {keyof MOST} */ (key)]);
+  if (n_heads % n_kv_heads) throw new RuntimeError(`n_heads ${n_heads} is not a multiple of n_kv_heads ${n_kv_heads}`);
+  for (const [key, value] of Object.entries({ d_head, d_model, d_ff }))
+    if (value % 4) throw new RuntimeError(`${key} ${value} is not a multiple of 4`);
+  if (n_heads * d_head > MOST.d_model) throw new RuntimeError(`n_heads * d_head is more than ${MOST.d_model}`);
+  finite("rms_eps", rms_eps);
+  finite("rope_theta", rope_theta);
+  if (Math.fround(rms_eps) <= 0 || rope_theta < 1) throw new RuntimeError("rms_eps above 0, rope_theta from 1");
+  return checked;
+}
+
+/** @param {string} what @param {any} tensor @param {[number, number]} shape @param {any} bytes */
+function checkMatrix(what, { format, rows, cols }, [wantedRows, wantedCols], bytes) {
+  if (!Object.hasOwn(FORMATS, format)) throw new RuntimeError(`${what} has unknown format ${show(format)}`);
+  if (rows !== wantedRows || cols !== wantedCols)
+    throw new RuntimeError(`${what} is [${show(rows)}, ${show(cols)}], the model has [${wantedRows}, ${wantedCols}]`);
+  const isBlocks = format === "q4_1" || format === "q8_0";
+  if (isBlocks && (cols % BLOCK || rows === 1)) throw new RuntimeError(`${what} cannot be in blocks of ${BLOCK}`);
+  const count = rows * cols;
+  const length = { f32: 4 * count, f16: 2 * count, q4_1: (count / BLOCK) * 20, q8_0: (count / BLOCK) * 34 }[format];
+  if (!(bytes instanceof Uint8Array) || bytes.length !== length)
+    throw new RuntimeError(`${what} needs ${length} bytes, got ${bytes instanceof Uint8Array ? bytes.length : show(bytes)}`);
+}
+
+/** float16 to float32 by table: sign, five bits of exponent, ten of fraction. Infinities become NaN: neither is let in. */
+const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
+  return exponent === 31 ? NaN : bits >> 15 ? -size : size;
+});
+
+/** Read float16 in two byte planes: all low bytes, then all high bytes. @param {Uint8Array} bytes
+ *  @param {Float32Array} into */
+function halves(bytes, into) {
+  for (let i = 0; i < into.length; i++) into[i] = HALVES[bytes[i] | (bytes[into.length + i] << 8)];
+}
+
+/** @param {string} format @param {number} count @param {Uint8Array} bytes */
+function floatsOf(format, count, bytes) {
+  const values = new Float32Array(count);
+  if (format === "f16") halves(bytes, values);
+  else new Uint8Array(values.buffer).set(bytes);
+  return values;
+}
+
+/** @param {Float32Array} values [rows, cols] @param {number} rows @param {number} cols @param {Float32Array} into */
+function transpose(values, rows, cols, into) {
+  for (let row = 0; row < rows; row++)
+    for (let col = 0; col < cols; col++) into[col * rows + row] = values[row * cols + col];
+}
