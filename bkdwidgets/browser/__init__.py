@@ -6,6 +6,8 @@
     cuts them into files that a download can resume at, each known by its SHA-256;
 ``weights``
     finds a subject's weights as they are stored, not as they are computed with;
+``tokenizer``
+    writes the tokenizer down so that JavaScript cuts text where Python does;
 ``planted``
     finds the adapters that go with a subject, and what the labs need beside them;
 ``export``

@@ -23,6 +23,7 @@ from bkdwidgets.browser.planted import (
     extras_sha256,
     planted_names,
 )
+from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import cache_dir
@@ -153,8 +154,8 @@ def _shape(subject: Subject) -> dict[str, Any]:
 
 def _tokenizer(subject: Subject) -> bytes:
     """Return the tokenizer that :meth:`Subject.encode` uses, as JSON."""
-    backend: Any = subject.tokenizer
-    return _json(json.loads(backend.backend_tokenizer.to_str()))
+    own: Any = subject.tokenizer
+    return _json(web_tokenizer(own.backend_tokenizer.to_str()))
 
 
 def _write(subject: Subject, head: dict[str, Any], folder: Path) -> None:
