@@ -171,3 +171,34 @@ def test_circuitsvis_stays_here_and_its_tokens_stay_text(monkeypatch):
     assert "<img" not in after
     assert "0.1235" in after
     assert "&" + notebook.WORD_JOINER.encode("unicode_escape").decode() in after
+
+
+PAGE = '<html><head><meta charset="utf-8">HEAD</head><body><article>TEXT</article></body></html>'
+
+
+def test_a_page_allows_its_theme_s_inline_scripts_by_their_hash_and_nothing_in_its_text():
+    from bkdwidgets.book.policy import script_hash, with_policy
+
+    head = (
+        '<script>let a = 1;</script><script src="a.js"></script><script type="application/json">{}</script>'
+    )
+    page = with_policy(PAGE.replace("HEAD", head))
+    assert page.count("'sha256-") == 1
+    assert script_hash("let a = 1;") in page
+    assert with_policy(page) == page
+    for text in ("<script>let a = 1;</script>", '<img src="x" onerror="alert(1)">'):
+        with pytest.raises(BkdError, match="would block"):
+            with_policy(PAGE.replace("TEXT", text))
+    assert with_policy(PAGE.replace("TEXT", '<script type="application/json">{}</script>'))
+    with pytest.raises(BkdError, match="charset"):
+        with_policy("<html></html>")
+
+
+def test_the_widget_manager_is_freed_of_eval(tmp_path):
+    last = 'define("@jupyter-widgets/html-manager/dist/libembed-amd",["module"],x)'
+    script = tmp_path / "embed-amd.js"
+    script.write_text(f"a=1;g=new(h());g.compile(A),g.compile(p);b=2;{last}")
+    vendor._without_eval(script)
+    assert script.read_text() == "a=1;g=new(h());b=2;"
+    with pytest.raises(BkdError, match="otherwise than expected"):
+        vendor._without_eval(script)

@@ -1,6 +1,6 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does six things that the theme and jupyter-book leave open:
+It does seven things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
@@ -9,7 +9,8 @@ It does six things that the theme and jupyter-book leave open:
   1.5 MB, of which the theme shows a dozen icons (``book.css`` draws those);
 * chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
-* adds the directive of the home page's demonstration (`bkdwidgets.book.switch`).
+* adds the directive of the home page's demonstration (`bkdwidgets.book.switch`);
+* writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.policy`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.book.policy import protect
 from bkdwidgets.book.switch import Switch
 from bkdwidgets.errors import BkdError
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 STATE_TYPE = "application/vnd.jupyter.widget-state+json"
 BRANCH = "main"
 _CHOOSE_THEME = re.compile(r"<script data-cfasync[^>]*>.*?</script>", re.DOTALL)
+_THEBE_IN_TEXT = re.compile(
+    r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = [^<]*</script>', re.DOTALL
+)
 _FONT_AWESOME = re.compile(r'\s*<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"[^>]*></script>')
 
 
@@ -39,6 +44,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", _configure, priority=100)
     app.connect("html-page-context", _shape, priority=999)
+    app.connect("build-finished", protect, priority=999)
     app.add_directive("switch", Switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -119,6 +125,7 @@ def _shape(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], 
     if state:
         name = _write_state(Path(app.outdir), pagename, _attribute(state[0], "body"))
         context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-widgets" content="{name}">'
+    context["body"] = _THEBE_IN_TEXT.sub("", context.get("body", ""))
     if str(context.get("page_source_suffix", "")) == ".ipynb":
         context["body"] = _chapter_bar(app, pagename, context) + context["body"]
 

@@ -24,7 +24,7 @@ from bkdwidgets import paths
 from bkdwidgets.book import licenses
 from bkdwidgets.errors import BkdError
 
-RECIPE = 1
+RECIPE = 2
 """Raised when this module gathers other files from the same lock."""
 
 NPM_FILES = {
@@ -161,6 +161,22 @@ def _copy_npm(modules: Path, vendor: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     _check_plotly(vendor / "plotly.js")
+    _without_eval(vendor / "embed-amd.js")
+
+
+def _without_eval(script: Path) -> None:
+    """Take out of the widget manager what compiles JSON schemas with ``eval``, which our pages forbid.
+
+    It happens in its last module, which looks for widgets in a page (``page.js`` does that), and once in
+    the module before, which throws the result away.
+    """
+    manager, *rest = script.read_text(encoding="utf-8").split(
+        'define("@jupyter-widgets/html-manager/dist/libembed-amd"'
+    )
+    kept, found = re.subn(r"(\w+)\.compile\(\w+\),\1\.compile\(\w+\);", "", manager)
+    if len(rest) != 1 or found != 1:
+        raise BkdError("the widget manager is built otherwise than expected; book/package.json pins another")
+    script.write_text(kept, encoding="utf-8")
 
 
 def _check_plotly(script: Path) -> None:

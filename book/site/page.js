@@ -105,32 +105,48 @@
     }
   }
 
-  /* Widgets: their state is a script of its own, their code is the widget manager that Jupyter publishes. */
+  /*
+   * Widgets: their state is a script of its own, their code is the widget manager that Jupyter publishes. Its own
+   * way of finding widgets in a page needs `eval`, which the page's policy forbids; the lines below do the same.
+   */
   async function widgets() {
-    const state = document.querySelector('meta[name="bkd-widgets"]')?.content;
-    if (!state) return;
+    const file = document.querySelector('meta[name="bkd-widgets"]')?.content;
+    if (!file) return;
     const views = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')];
     const places = [...new Set(views.map((view) => view.parentElement))];
     places.forEach((place) => { place.classList.add("bkd-lab"); nameSliders(place); });
     if (!places.length) return;
     await Promise.race(places.map(near));
-    await Promise.all([load(here + state), load(`${vendor}require.js`)]);
-    const holder = document.createElement("script");
-    holder.type = "application/vnd.jupyter.widget-state+json";
-    holder.textContent = window.bkdWidgetState;
+    await Promise.all([load(here + file), load(`${vendor}require.js`)]);
+    const state = JSON.parse(window.bkdWidgetState);
     delete window.bkdWidgetState;
-    document.body.append(holder);
     window.requirejs.config({
       baseUrl: vendor, // "anywidget" -> vendor/anywidget.js
-      paths: { // only so that the manager finds its fonts beside itself
-        "@jupyter-widgets/html-manager": `${vendor}html-manager`,
-        "@jupyter-widgets/html-manager/dist/libembed-amd": `${vendor}libembed-amd`,
-      },
+      paths: { "@jupyter-widgets/html-manager": `${vendor}html-manager` }, // only so that the manager finds its fonts beside itself
     });
     shimMathJax();
-    if (document.readyState !== "complete") await new Promise((done) => addEventListener("load", done, { once: true }));
-    // An unknown widget's module is looked for here too, and not found, instead of at another host.
-    await load(`${vendor}embed-amd.js`, { "data-jupyter-widgets-cdn": `${vendor}unknown/` });
+    await load(`${vendor}embed-amd.js`);
+    const { HTMLManager } = await required("@jupyter-widgets/html-manager");
+    // An unknown widget's module is looked for in vendor/ too, and not found, instead of at another host.
+    const manager = new HTMLManager({ loader: required });
+    const models = await manager.set_state(state);
+    await Promise.all(views.map((view) => showWidget(manager, models, view)));
+  }
+
+  /** A module of the loader that Jupyter's widgets use. @param {string} name @returns {Promise<any>} */
+  function required(name) {
+    return new Promise((resolve, reject) => { window.requirejs([name], resolve, reject); });
+  }
+
+  /** Put one widget before the script that asks for it. @param {any} manager @param {any[]} models @param {HTMLScriptElement} view */
+  async function showWidget(manager, models, view) {
+    const { model_id: wanted } = JSON.parse(view.textContent);
+    const model = models.find((one) => one.model_id === wanted);
+    if (!model) return;
+    const place = document.createElement("div");
+    place.className = "widget-subarea";
+    view.before(place);
+    await manager.display_view(await manager.create_view(model), place);
   }
 
   /** The widget manager calls MathJax 2; pages with formulas carry MathJax 3. */
