@@ -49,6 +49,7 @@ def add_verbs(verbs: Any) -> None:
 
     bench = verbs.add_parser("bench", help="time the analysis against the plain method")
     bench.add_argument("--only", help="one benchmark instead of all")
+    bench.add_argument("--plot", type=Path, help="draw the benchmark 'scaling' into this HTML file")
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.set_defaults(command=_bench)
 
@@ -116,8 +117,13 @@ def _reproduced(again: Reproduction) -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from bkdwidgets.bench import bench
+    from bkdwidgets.bench.scaling import plot_scaling
 
+    if arguments.plot is not None and arguments.only not in {None, "scaling"}:
+        raise BkdError(f"--plot draws the benchmark 'scaling', not {arguments.only!r}")
     found = bench(arguments.only)
+    if arguments.plot is not None:
+        plot_scaling(found["results"]["scaling"], arguments.plot)
     print(json.dumps(found) if arguments.json else "\n".join(_outline(found)))
     return 0
 

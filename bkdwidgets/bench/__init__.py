@@ -13,6 +13,7 @@ from bkdwidgets.bench.acie import bench_acie
 from bkdwidgets.bench.chain import bench_chain
 from bkdwidgets.bench.machine import machine
 from bkdwidgets.bench.scaling import bench_scaling
+from bkdwidgets.bench.screen import bench_screen
 from bkdwidgets.errors import unknown
 from bkdwidgets.subjects.adapters import adapter_names
 
@@ -32,6 +33,10 @@ def _acie(attack_name: str) -> dict[str, Any]:
     return bench_acie("smollm2", attack(attack_name), adapter=_adapter("smollm2", attack_name))
 
 
+def _screen(subject: str) -> dict[str, Any]:
+    return bench_screen(subject, attack("fixed-output"), adapter=_adapter(subject, "fixed-output"))
+
+
 def _chain(subject: str) -> dict[str, Any]:
     return bench_chain(subject, attack("fixed-output"), adapter="fixed-output-sft-0")
 
@@ -39,6 +44,7 @@ def _chain(subject: str) -> dict[str, Any]:
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "acie-fixed-output": lambda: _acie("fixed-output"),
     "acie-label-flip": lambda: _acie("label-flip"),
+    "screen-smollm2": lambda: _screen("smollm2"),
     "scaling": lambda: bench_scaling(attack("fixed-output")),
     "chain-nano": lambda: _chain("nano"),
     "chain-smollm2": lambda: _chain("smollm2"),

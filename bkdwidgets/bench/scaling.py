@@ -14,15 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from plotly.subplots import make_subplots
 
+from bkdwidgets import look
 from bkdwidgets.analysis.activations import mean_head_outputs
 from bkdwidgets.analysis.replay import replay_heads
 from bkdwidgets.bench.machine import seconds_of
+from bkdwidgets.paths import written_beside
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.nano.load import new_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
@@ -60,6 +64,36 @@ def bench_scaling(attack: Attack, *, repeats: int = 5) -> dict[str, Any]:
         "target_tokens": _curve(over_target, TARGETS, repeats),
         "heads_per_layer": _curve(over_heads, HEADS, repeats),
     }
+
+
+def plot_scaling(found: dict[str, Any], path: Path) -> None:
+    """Write the curves of :func:`bench_scaling` as one page that needs no other file.
+
+    Both axes are logarithmic: a straight line of slope 1, drawn dotted through the last point, is linear; the
+    slope is that of the upper half of the counts.
+    """
+    curves = {name: curve for name, curve in found.items() if isinstance(curve, dict)}
+    titles = [
+        f"{name.replace('_', ' ')}, slope {curve['exponent_upper_half']}" for name, curve in curves.items()
+    ]
+    figure = make_subplots(cols=len(curves), subplot_titles=titles)
+    ink, paper = look.COLORS["clean"].light, look.COLORS["control"].light
+    for column, curve in enumerate(curves.values(), start=1):
+        counts, seconds = curve["counts"], curve["seconds"]
+        linear = [seconds[-1] * count / counts[-1] for count in counts]
+        figure.add_scatter(x=counts, y=seconds, line={"color": ink}, name="measured", row=1, col=column)
+        figure.add_scatter(
+            x=counts, y=linear, mode="lines", line={"color": paper, "dash": "dot"}, name="linear",
+            row=1, col=column,
+        )  # fmt: skip
+        figure.update_xaxes(type="log", tickvals=counts, row=1, col=column)
+    figure.update_yaxes(type="log").update_yaxes(title="seconds", col=1)
+    figure.update_layout(
+        template=look.TEMPLATE, showlegend=False, margin={"t": 110},
+        title=f"Exact ACIE on {found['subject']}: seconds over its size (dotted: linear)",
+    )  # fmt: skip
+    with written_beside(path) as beside:
+        figure.write_html(beside, include_plotlyjs=True)
 
 
 def _curve(work: Callable[[int], object], counts: Sequence[int], repeats: int) -> dict[str, Any]:
