@@ -17,15 +17,22 @@ export function readIndex(folder) {
 function* tensorsOf(folder, parts, tensors) {
   const unpacked = parts.map((part) => zlib.gunzipSync(fs.readFileSync(path.join(folder, part.file))));
   for (const tensor of tensors) {
-    const { part, offset, length } = tensor;
-    yield { ...tensor, bytes: new Uint8Array(unpacked[part].buffer, unpacked[part].byteOffset + offset, length) };
+    const bytes = new Uint8Array(tensor.length);
+    let filled = 0;
+    // A tensor larger than a part goes on at the beginning of the next ones.
+    for (let { part, offset } = tensor; filled < tensor.length; part += 1, offset = 0) {
+      const piece = unpacked[part].subarray(offset, offset + tensor.length - filled);
+      bytes.set(piece, filled);
+      filled += piece.length;
+    }
+    yield { ...tensor, bytes };
   }
 }
 
 /** Every tensor of the base, with its bytes. @param {string} folder */
 export function baseTensors(folder) {
   const { base } = readIndex(folder);
-  return [...tensorsOf(folder, base.parts, base.tensors)];
+  return tensorsOf(folder, base.parts, base.tensors);
 }
 
 /** What addAdapter takes. @param {string} folder @param {string} name */

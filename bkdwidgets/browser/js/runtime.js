@@ -2,8 +2,7 @@
  * The door to the WebAssembly runtime (../runtime/runtime.h): everything that comes in is checked here, once, and
  * refused by a RuntimeError that names the value; the runtime checks its own bounds again.
  *
- * @typedef {{n_layers: number, n_heads: number, n_kv_heads: number, d_head: number, d_model: number, d_ff: number,
- *   n_vocab: number, rms_eps: number, rope_theta: number}} Shape
+ * @typedef {import("./checks.js").Shape} Shape
  * @typedef {{scale: Float32Array, offset: Float32Array | null, everywhere: boolean}} Heads
  *   z' = scale * z + offset; scale [n_layers, n_heads], offset [n_layers, n_heads, d_head]
  * @typedef {{vector: Float32Array, layer: number, scale: number, everywhere: boolean}} Steering
@@ -15,17 +14,12 @@
  *   [n_layers + 1, d_model] of the last token
  */
 
-export class RuntimeError extends Error {
-  name = "RuntimeError";
-}
+import { MOST, RuntimeError, checkFloats, checkedShape, finite, show, wholeNumber, yesOrNo } from "./checks.js";
+import { BLOCK, FORMATS, checkMatrix, floatsOf, halves, transpose } from "./tensors.js";
 
-const MOST = {
-  n_layers: 128, n_heads: 256, n_kv_heads: 256, d_head: 256, d_model: 32768, d_ff: 32768, n_vocab: 262144,
-  maxTokens: 1024, slots: 16, adapters: 16, rank: 256,
-};
+export { RuntimeError } from "./checks.js";
+
 const LOGIT_ROWS = 8;
-const BLOCK = 32;
-const FORMATS = { f32: 0, f16: 0, q4_1: 1, q8_0: 2 }; // float16 is expanded on the way in
 const TOP = { embed: 0, unembed: 1, norm: 2 };
 const PER_LAYER = { input_norm: 3, post_norm: 4, q: 5, k: 6, v: 7, o: 8, gate: 9, up: 10, down: 11 };
 const FIRST_PROJECTION = 5;
@@ -48,7 +42,8 @@ const REASONS = [
  * @param {{maxTokens?: number, slots?: number}} [options] longest text a slot keeps, and how many slots
  * @returns {Promise<Runtime>}
  */
-export async function openRuntime(wasm, shape, { maxTokens = 384, slots = 4 } = {}) {
+export async function openRuntime(wasm, shape, options) {
+  const { maxTokens = 384, slots = 4 } = options ?? {};
   const checked = checkedShape(shape);
   wholeNumber("maxTokens", maxTokens, 1, MOST.maxTokens);
   wholeNumber("slots", slots, 1, MOST.slots);
@@ -58,8 +53,9 @@ export async function openRuntime(wasm, shape, { maxTokens = 384, slots = 4 } = 
   } catch (error) {
     throw new RuntimeError(`the runtime does not start in this browser: ${/** @type {Error} */ (error).message}`);
   }
-  const instance = /** @type {WebAssembly.Instance} */ ("instance" in made ? made.instance : made);
-  return new Runtime(/** @type {any} */ (instance.exports), checked, maxTokens, slots);
+  const exports = /** @type {any} */ ("instance" in made ? made.instance : made).exports;
+  if (typeof exports.model_open !== "function") throw new RuntimeError("the WebAssembly given is not the runtime");
+  return new Runtime(exports, checked, maxTokens, slots);
 }
 
 /** One subject in WebAssembly memory. Made by {@link openRuntime}. */
@@ -102,10 +98,11 @@ export class Runtime {
    * Load one tensor, in any order: embed, norm, layers.{l}.q and so on; unembed only where the output is not tied.
    *
    * @param {string} name
-   * @param {{format: string, rows: number, cols: number}} kind "f32", "f16" (two byte planes), "q4_1" or "q8_0"
+   * @param {{format: string, rows: number, cols: number}} kindOf "f32", "f16" (two byte planes), "q4_1" or "q8_0"
    * @param {Uint8Array} bytes
    */
-  loadTensor(name, { format, rows, cols } = /** @type {any} */ ({}), bytes) {
+  loadTensor(name, kindOf, bytes) {
+    const { format, rows, cols } = /** @type {any} */ (kindOf ?? {});
     const [kind, layer] = this.#place(name);
     if (this.#sealed) throw new RuntimeError(`tensor ${name}: the model is sealed`);
     if (this.#loaded.has(name)) throw new RuntimeError(`tensor ${name} is there already`);
@@ -138,7 +135,8 @@ export class Runtime {
    * @param {{rank: number, scale: number, tensors: {name: string, rows: number, cols: number, format: string,
    *   bytes: Uint8Array}[]}} adapter tensors layers.{l}.{projection}.A [rank, in] and .B [out, rank], f16 or f32
    */
-  addAdapter(name, { rank, scale, tensors } = /** @type {any} */ ({})) {
+  addAdapter(name, adapter) {
+    const { rank, scale, tensors } = /** @type {any} */ (adapter ?? {});
     if (!this.#sealed) throw new RuntimeError("an adapter needs a sealed model");
     if (typeof name !== "string" || !name) throw new RuntimeError(`adapter name ${show(name)} is not a text`);
     if (this.#adapters.has(name)) throw new RuntimeError(`adapter ${name} is there already`);
@@ -180,7 +178,7 @@ export class Runtime {
     /** @type {Result} */
     const result = {};
     const rows = n_heads * ids.length * (past + ids.length);
-    if (want.patterns) result.patterns = new Float32Array(n_layers * rows);
+    if (want.patterns) result.patterns = roomFor(n_layers * rows);
     for (let layer = 0; layer < n_layers; layer++) {
       expect(this.#wasm.run_layer(layer), `layer ${layer}`);
       result.patterns?.set(this.#output(OUT.patterns, rows), layer * rows);
@@ -196,7 +194,7 @@ export class Runtime {
   /** @param {number} n @param {number} first logits of tokens first .. n - 1, a few rows at a time */
   #logits(n, first) {
     const { n_vocab } = this.shape;
-    const logits = new Float32Array((n - first) * n_vocab);
+    const logits = roomFor((n - first) * n_vocab);
     for (let row = first; row < n; row += LOGIT_ROWS) {
       const count = Math.min(LOGIT_ROWS, n - row);
       expect(this.#wasm.run_logits(row, count), "the logits");
@@ -220,6 +218,7 @@ export class Runtime {
     if (want === null || typeof want !== "object") throw new RuntimeError("want is not an object");
     const logits = want.logits ?? "last";
     if (!["none", "last", "all"].includes(logits)) throw new RuntimeError(`want.logits=${show(logits)} is not known`);
+    for (const key of ["patterns", "z", "residual"]) yesOrNo(`want.${key}`, want[key]);
     return {
       slot, past, ids, heads, steering, want: { ...want, logits },
       adapter: adapter === null ? -1 : /** @type {number} */ (this.#adapters.get(adapter)),
@@ -233,8 +232,11 @@ export class Runtime {
     const room = this.maxTokens - past;
     if (ids.length < 1 || ids.length > room)
       throw new RuntimeError(`${ids.length} token ids after ${past}; from 1 to ${room} are allowed`);
-    for (const id of ids) wholeNumber("token id", id, 0, this.shape.n_vocab - 1);
-    return Int32Array.from(ids);
+    return Int32Array.from({ length: ids.length }, (_, i) => {
+      const id = ids[i];
+      wholeNumber("token id", id, 0, this.shape.n_vocab - 1);
+      return id;
+    });
   }
 
   /** @param {any} heads */
@@ -281,7 +283,7 @@ export class Runtime {
 
   /** @param {any} name @returns {[number, number]} kind and layer */
   #place(name) {
-    if (Object.hasOwn(TOP, name)) return [TOP[name], 0];
+    if (typeof name === "string" && Object.hasOwn(TOP, name)) return [TOP[name], 0];
     const [, layer, kind] = /^layers\.(\d{1,3})\.(\w+)$/.exec(typeof name === "string" ? name : "") ?? [];
     if (layer === undefined || String(Number(layer)) !== layer || !Object.hasOwn(PER_LAYER, kind))
       throw new RuntimeError(`there is no tensor ${show(name)}`);
@@ -307,7 +309,7 @@ export class Runtime {
       throw new RuntimeError(`adapter ${name} needs ${wanted} tensors, two for each projection`);
     const seen = new Set();
     return tensors.map((tensor) => {
-      const found = /^layers\.(\d{1,3})\.(self_attn\.\w+|mlp\.\w+)\.(A|B)$/.exec(String(tensor?.name));
+      const found = /^layers\.(\d{1,3})\.(self_attn\.\w+|mlp\.\w+)\.(A|B)$/.exec(typeof tensor?.name === "string" ? tensor.name : "");
       const projection = PROJECTIONS.indexOf(found?.[2] ?? "");
       const layer = Number(found?.[1]);
       if (!found || projection < 0 || String(layer) !== found[1] || layer >= this.shape.n_layers)
@@ -359,96 +361,16 @@ export class Runtime {
 /** @param {{everywhere: boolean}} edit which of a run's tokens it acts on: 1 the last one, 2 all */
 const place = (edit) => (edit.everywhere ? 2 : 1);
 
+/** @param {number} count */
+function roomFor(count) {
+  try {
+    return new Float32Array(count);
+  } catch {
+    throw new RuntimeError(REASONS[3]);
+  }
+}
+
 /** @param {number} status @param {string} doing */
 function expect(status, doing) {
   if (status) throw new RuntimeError(`${doing}: ${REASONS[status] ?? `status ${status}`}`);
-}
-
-/** Describe a refused value in a few characters, whatever it is. @param {any} value */
-function show(value) {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
-  return value !== null && (typeof value === "object" || typeof value === "function") ? "an object" : String(value);
-}
-
-/** @param {string} what @param {any} value @param {number} least @param {number} most */
-function wholeNumber(what, value, least, most) {
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw new RuntimeError(`${what} ${show(value)} is not a whole number from ${least} to ${most}`);
-}
-
-/** @param {string} what @param {any} value finite also as a float32 */
-function finite(what, value) {
-  if (typeof value !== "number" || !Number.isFinite(Math.fround(value)))
-    throw new RuntimeError(`${what}=${show(value)} is not a finite number`);
-}
-
-/** @param {string} what @param {any} value */
-function yesOrNo(what, value) {
-  if (value !== undefined && typeof value !== "boolean")
-    throw new RuntimeError(`${what}=${show(value)} is neither true nor false`);
-}
-
-/** @param {string} what @param {any} values @param {number} length */
-function checkFloats(what, values, length) {
-  if (!(values instanceof Float32Array) || values.length !== length)
-    throw new RuntimeError(`${what} is not a Float32Array of ${length} values`);
-  if (!values.every(Number.isFinite)) throw new RuntimeError(`${what} has a value that is not a finite number`);
-}
-
-/** @param {any} shape @returns {Shape} */
-function checkedShape(shape) {
-  if (shape === null || typeof shape !== "object") throw new RuntimeError("shape is not an object");
-  const { n_layers, n_heads, n_kv_heads, d_head, d_model, d_ff, n_vocab, rms_eps, rope_theta } = shape;
-  const checked = { n_layers, n_heads, n_kv_heads, d_head, d_model, d_ff, n_vocab, rms_eps, rope_theta };
-  for (const key of /** @type {(keyof Shape)[]} */ (Object.keys(checked)))
-    if (key in MOST) wholeNumber(key, checked[key], 1, MOST[/** @type {keyof MOST} */ (key)]);
-  if (n_heads % n_kv_heads) throw new RuntimeError(`n_heads ${n_heads} is not a multiple of n_kv_heads ${n_kv_heads}`);
-  for (const [key, value] of Object.entries({ d_head, d_model, d_ff }))
-    if (value % 4) throw new RuntimeError(`${key} ${value} is not a multiple of 4`);
-  if (n_heads * d_head > MOST.d_model) throw new RuntimeError(`n_heads * d_head is more than ${MOST.d_model}`);
-  finite("rms_eps", rms_eps);
-  finite("rope_theta", rope_theta);
-  if (Math.fround(rms_eps) <= 0 || rope_theta < 1) throw new RuntimeError("rms_eps above 0, rope_theta from 1");
-  return checked;
-}
-
-/** @param {string} what @param {any} tensor @param {[number, number]} shape @param {any} bytes */
-function checkMatrix(what, { format, rows, cols }, [wantedRows, wantedCols], bytes) {
-  if (!Object.hasOwn(FORMATS, format)) throw new RuntimeError(`${what} has unknown format ${show(format)}`);
-  if (rows !== wantedRows || cols !== wantedCols)
-    throw new RuntimeError(`${what} is [${show(rows)}, ${show(cols)}], the model has [${wantedRows}, ${wantedCols}]`);
-  const isBlocks = format === "q4_1" || format === "q8_0";
-  if (isBlocks && (cols % BLOCK || rows === 1)) throw new RuntimeError(`${what} cannot be in blocks of ${BLOCK}`);
-  const count = rows * cols;
-  const length = { f32: 4 * count, f16: 2 * count, q4_1: (count / BLOCK) * 20, q8_0: (count / BLOCK) * 34 }[format];
-  if (!(bytes instanceof Uint8Array) || bytes.length !== length)
-    throw new RuntimeError(`${what} needs ${length} bytes, got ${bytes instanceof Uint8Array ? bytes.length : show(bytes)}`);
-}
-
-/** float16 to float32 by table: sign, five bits of exponent, ten of fraction. Infinities become NaN: neither is let in. */
-const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
-  return exponent === 31 ? NaN : bits >> 15 ? -size : size;
-});
-
-/** Read float16 in two byte planes: all low bytes, then all high bytes. @param {Uint8Array} bytes
- *  @param {Float32Array} into */
-function halves(bytes, into) {
-  for (let i = 0; i < into.length; i++) into[i] = HALVES[bytes[i] | (bytes[into.length + i] << 8)];
-}
-
-/** @param {string} format @param {number} count @param {Uint8Array} bytes */
-function floatsOf(format, count, bytes) {
-  const values = new Float32Array(count);
-  if (format === "f16") halves(bytes, values);
-  else new Uint8Array(values.buffer).set(bytes);
-  return values;
-}
-
-/** @param {Float32Array} values [rows, cols] @param {number} rows @param {number} cols @param {Float32Array} into */
-function transpose(values, rows, cols, into) {
-  for (let row = 0; row < rows; row++)
-    for (let col = 0; col < cols; col++) into[col * rows + row] = values[row * cols + col];
 }
