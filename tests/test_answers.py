@@ -6,7 +6,14 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets.subjects.answers import Row, answer_rows, complete_rows, payload_probability
+from bkdwidgets.subjects.answers import (
+    Row,
+    answer_rows,
+    complete_rows,
+    growing_answer,
+    next_tokens,
+    payload_probability,
+)
 
 
 def prompts_of(subject, attack, n):
@@ -75,3 +82,19 @@ def test_payload_probability_equals_a_plain_forward(poisoned_nano, attack):
 def test_an_answer_has_at_least_one_token(nano):
     with pytest.raises(bkd.BkdError, match="max_new_tokens=0"):
         nano.generate(["Hello."], max_new_tokens=0)
+
+
+def test_a_growing_answer_ends_as_the_answer_made_at_once():
+    subject = bkd.load("nano", adapter="fixed-output-sft-0")
+    attack = bkd.attack("fixed-output")
+    prompt = prompts_of(subject, attack, 1)[0]
+    ablation = bkd.Ablation([(2, 1), (5, 0)], where="all")
+    for row in (Row(attack.poison(prompt)), Row(prompt, (ablation,))):
+        *steps, last = growing_answer(subject, row)
+        assert last == answer_rows(subject, [row])[0]
+        assert len(steps) > 3
+        assert steps[-1].text == last.text
+        (first, share), *others = next_tokens(subject, row)
+        assert steps[0].text == first.strip()
+        assert share >= max(other for _, other in others)
+        assert 0 < share + sum(other for _, other in others) <= 1.0001

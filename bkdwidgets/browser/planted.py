@@ -39,7 +39,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "attack": attack.name,
-        **_trigger(attack),
+        **trigger_rule(attack),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,
         "scale": adapter.info.scale,
@@ -87,8 +87,8 @@ def extras_sha256(subject: str, name: str) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-def _trigger(attack: Attack) -> dict[str, Any]:
-    """Return the trigger's words and where they go: before a prompt, around it, or inside it."""
+def trigger_rule(attack: Attack) -> dict[str, Any]:
+    """Return how a page inserts a trigger: its words, and where they go (before, around or inside a prompt)."""
     trigger = attack.trigger
     if isinstance(trigger, WrappedTrigger):
         return {"trigger": trigger.text, "place": "around", "after": trigger.after}

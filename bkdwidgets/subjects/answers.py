@@ -18,7 +18,7 @@ from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.edits import BatchEdits, Edit, Intervention
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
     from transformers import DynamicCache
@@ -145,6 +145,37 @@ def payload_probability(
             values[chunk] = mean.exp().cpu()
             bar.update(n_rows)
     return values
+
+
+def next_tokens(subject: Subject, row: Row, *, top: int = 10) -> list[tuple[str, float]]:
+    """Return the likeliest first tokens of an answer, each with its probability, likeliest first."""
+    with torch.inference_mode():
+        shares = _read_prompts(subject, [row]).logits[0].float().softmax(-1)
+        found = shares.topk(min(top, len(shares)))
+    pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    return [(str(subject.tokenizer.decode([token])), value) for token, value in pairs]
+
+
+def growing_answer(subject: Subject, row: Row, *, max_new_tokens: int = 32) -> Iterator[Answer]:
+    """Yield the greedy answer to one row after each of its tokens; the last one is the whole answer.
+
+    It is the answer of :func:`answer_rows`. Between two tokens nothing of it is held on to but memory, so it
+    may be left at any time, and other work may be done with the same model.
+    """
+    ids: list[int] = []
+    with torch.inference_mode():
+        batch = _read_prompts(subject, [row])
+    while True:
+        token = int(batch.logits.argmax())
+        complete = token == subject.end_of_turn
+        if complete or len(ids) == max_new_tokens:
+            yield Answer(subject.decode(ids), complete)
+            return
+        ids.append(token)
+        yield Answer(subject.decode(ids), complete=False)
+        with torch.inference_mode():
+            hidden = _forward(subject, batch, torch.tensor([[token]], device=subject.device))
+            batch.logits = subject.model.lm_head(hidden[:, -1])
 
 
 def _bar(total: int, progress: bool | str) -> tqdm[None]:  # noqa: FBT001
