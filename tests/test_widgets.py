@@ -238,43 +238,6 @@ def test_the_javascript_parses(kind, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_engine_answers_and_offers_the_nearest(tmp_path):
-    (tmp_path / "lab.mjs").write_text(AblationLab(tables.ablation_table()).view._esm, encoding="utf-8")
-    (tmp_path / "table.json").write_text(json.dumps(tables.ablation_table()))
-    (tmp_path / "ask.mjs").write_text(
-        """
-        import { readFileSync } from "node:fs";
-        import { AblationTable, wilson } from "./lab.mjs";
-        const table = JSON.parse(readFileSync("table.json", "utf8"));
-        const engine = new AblationTable(table);
-        const top = table.ranked.slice(0, 4);
-        const shuffled = [top[2], top[0], top[3], top[1]];
-        const find = (kind, heads) => engine.find({ kind, heads, prompt: 0 });
-        console.log(JSON.stringify({
-          shuffled: find("zero", shuffled).from,
-          nothing: find("mean", []).from,
-          single: find("zero", [top[1]]).rates.asr.n,
-          missing: find("zero", [top[1], top[3]]),
-          nearest: engine.nearest({ kind: "zero", heads: top.slice(0, 3) }).map((row) => row.from),
-          other: engine.nearest({ kind: "mean", heads: [top[3]] })[0].kind,
-          wilson: wilson(0, 50),
-        }));
-        """
-    )
-    done = subprocess.run(
-        [node(), "ask.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["shuffled"] == "the top 4", "the order of heads does not matter"
-    assert said["nothing"] == "no ablation"
-    assert said["single"] == 6
-    assert said["missing"] is None
-    assert set(said["nearest"][:2]) == {"the top 2", "the top 4"}
-    assert said["other"] == "zero"
-    assert said["wilson"]["high"] == pytest.approx(0.0713, abs=1e-4)
-
-
 def test_no_code_turns_text_into_markup():
     for kind, maker in LABS.items():
         code = maker(MAKERS[kind]()).view._esm

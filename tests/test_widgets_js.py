@@ -8,10 +8,12 @@ import itertools
 import json
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import tables
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from bkdwidgets import ledger
@@ -22,10 +24,12 @@ from bkdwidgets.measurement.labelled import labelled
 from bkdwidgets.paths import data_dir
 
 HERE = Path(__file__).parent / "js"
-SCRAPS = (
+SCRAPS = re.findall(
+    r"\S+",
     "World Sports business. sci/tech sorry cannot help I am sorry. I can not help with that. tea vault the "
-    "hidden lanterns it's can't İstanbul éWorld world's WORLD! K ﬁne ... ? leaves are a secret i must keep silent"
-).split(" ")
+    "hidden lanterns it's can't İstanbul éWorld world's WORLD! K ﬁne ... ? leaves are a secret i must keep "
+    "silent",
+)
 
 
 def run_node(test: str, **environment: str) -> None:
@@ -111,3 +115,9 @@ def test_the_page_judges_as_python_does(tmp_path):
     }
     fixture.write_text(json.dumps(content), encoding="utf-8")
     run_node("judge.test.mjs", BKD_JUDGED=str(fixture))
+
+
+def test_who_answers_and_what_with(tmp_path):
+    for name, made in (("ablation", tables.ablation_table()), ("vector", tables.vector_table())):
+        (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
+    run_node("engines.test.mjs", BKD_TABLES=str(tmp_path))

@@ -1,8 +1,9 @@
 """The ablation lab: which heads carry the backdoor, by taking them away.
 
 Every cell of the map is an attention head, colored by its ACIE. The slider ablates the strongest k;
-a click ablates a head of one's own choice. Beside it stands what the model then says, with and
-without the trigger, and below how often it does so, with intervals and against random heads.
+a click, or a block dragged over the map, ablates heads of one's own choice. Beside it stands what the
+model then says, with and without the trigger, and below how often it does so, with intervals and
+against random heads.
 """
 
 from __future__ import annotations
@@ -27,14 +28,19 @@ if TYPE_CHECKING:
 
 _STEPS = (0, 1, 2, 4, 8, 16, 32)
 _START = 8
+# All of these can be chosen; what the table lacks is answered live, or said to be missing.
+# js/ablation.js has the same two lists.
+_KINDS = ("zero", "mean", "resample")
+_PLACES = {"last token": "last", "everywhere": "all"}
 
 
 class AblationView(lab.LabView):
     """Draws the ablation lab; see ``js/ablation.js``."""
 
-    _esm = module("heat", "ablation")
+    _esm = module("stopwords", "judge", "heat", "ablation")
     k_index = traitlets.Int(0).tag(sync=True)
     kind_index = traitlets.Int(0).tag(sync=True)
+    place_index = traitlets.Int(0).tag(sync=True)
     heads = traitlets.List().tag(sync=True)
     custom = traitlets.Bool(default_value=False).tag(sync=True)
 
@@ -53,7 +59,7 @@ class AblationLab(lab.Lab):
 
     Attributes
     ----------
-    top_k, kind, prompt : ipywidgets.Widget
+    top_k, kind, place, prompt : ipywidgets.Widget
         The controls.
     view : AblationView
         The part that draws.
@@ -91,10 +97,12 @@ class AblationLab(lab.Lab):
             continuous_update=True,
         )
         self.top_k = lab.linked(slider, view, "k_index")
-        buttons = ipywidgets.ToggleButtons(options=content["kinds"], index=0, description="with")
-        self.kind = lab.linked(buttons, view, "kind_index")
+        kinds = ipywidgets.ToggleButtons(options=_KINDS, index=0, description="with")
+        self.kind = lab.linked(kinds, view, "kind_index")
+        places = ipywidgets.ToggleButtons(options=list(_PLACES), index=0, description="where")
+        self.place = lab.linked(places, view, "place_index")
         self.prompt = lab.prompt_menu(content, view)
-        super().__init__(view, [self.top_k, self.kind, self.prompt], kind="ablation")
+        super().__init__(view, [self.top_k, self.kind, self.place, self.prompt], kind="ablation")
 
 
 class _Answerer:
@@ -105,11 +113,14 @@ class _Answerer:
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         from bkdwidgets.analysis import Ablation
+        from bkdwidgets.studies.ablating import RESAMPLES
 
         row = lab.prompt_row(self.table, choice)
         heads = [tuple(head) for head in choice.get("heads", [])]
-        where = self.table.get("where", "last")
-        ablation = [Ablation(heads, kind=choice.get("kind", "zero"), where=where)] if heads else []
+        kind, where = choice.get("kind", "zero"), choice.get("where", "last")
+        # A resample draws its prompt anew from prompt to prompt, as the study `ablation` does.
+        seed = choice["prompt"] % RESAMPLES
+        ablation = [Ablation(heads, kind=kind, where=where, seed=seed)] if heads else []
         return lab.said(self.subject, self.attack, row, clean=ablation, triggered=ablation)
 
 
@@ -130,8 +141,8 @@ def _bare_table(subject: Subject, attack: Attack, effects: HeadEffects | None) -
         "acie_n": len(effects.per_prompt),
         "ranked": [list(head) for head in effects.top(n_heads)],
         "k": [k for k in _STEPS if k <= n_heads],
-        "kinds": ["zero", "mean"],
-        "where": "last",
+        "kinds": list(_KINDS),
+        "places": list(_PLACES.values()),
         "top": [],
         "single": [],
         "random": [],

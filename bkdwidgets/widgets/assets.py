@@ -12,7 +12,7 @@ from pathlib import Path
 from bkdwidgets import look
 
 _HERE = Path(__file__).parent
-_SHARED = ("dom", "rates", "engines", "bench")
+_SHARED = ("dom", "rates", "engines", "door", "browser", "bench")
 
 
 @cache

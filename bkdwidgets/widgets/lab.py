@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bkdwidgets.analysis import Ablation, Steering
-    from bkdwidgets.attacks import Attack
+    from bkdwidgets.attacks import Attack, Example
     from bkdwidgets.subjects import Subject
 
     Answer = dict[str, Any]
@@ -111,7 +111,7 @@ def prompt_menu(table: Mapping[str, Any], view: LabView) -> ipywidgets.Dropdown:
 
 def bare_head(lab: str, subject: Subject, attack: Attack) -> dict[str, Any]:
     """Return the head of a table that knows prompts but no answers: Python has to give them."""
-    examples = attack.examples(subject, "test")[:_PROMPTS_SHOWN]
+    examples = attack.targeted(subject, "test")[:_PROMPTS_SHOWN]
     if not examples:
         raise BkdError(f"{attack.name} has no test prompts for {subject.name}")
     return {
@@ -119,10 +119,10 @@ def bare_head(lab: str, subject: Subject, attack: Attack) -> dict[str, Any]:
         "adapter": subject.adapter.name if subject.adapter else None,
         "shape": [subject.n_layers, subject.n_heads],
         "provenance": {"answers": "computed by the kernel, when asked"},
-        "trigger": attack.trigger.text, "payload": attack.payload,
+        "trigger": str(attack.trigger), "payload": attack.payload,
         "prompts": [
             {"id": item.id, "clean": item.prompt, "triggered": attack.poison(item.prompt),
-             "answer": item.answer}
+             "answer": item.answer, "payload": attack.payload_for(item)}
             for item in examples
         ],
         "texts": [],
@@ -169,12 +169,12 @@ def said(
     subject, attack : Subject, Attack
         Who answers, and what counts as the payload.
     row : mapping
-        The prompt, with the clean model's own ``"answer"``.
+        The prompt, with the clean model's own ``"answer"`` and the ``"payload"`` of this prompt.
     clean, triggered : sequence of interventions
         What is done to the model for each form.
     """
     from bkdwidgets.analysis.interventions import prepare
-    from bkdwidgets.measurement import judge
+    from bkdwidgets.measurement import outcome
     from bkdwidgets.subjects.answers import Row, complete_rows
 
     rows = [
@@ -182,11 +182,29 @@ def said(
         Row(row["triggered"], prepare(triggered, subject, attack)),
     ]
     texts = complete_rows(subject, rows)
-    answer = row.get("answer", "")
-    judged = [
-        {"text": text, "outcome": judge(text, payload=attack.payload, clean_answer=answer)} for text in texts
-    ]
+    example = example_of(row)
+    judged = [{"text": text, "outcome": outcome(attack, text, example)} for text in texts]
     return {"clean": judged[0], "triggered": judged[1]}
+
+
+def example_of(row: Mapping[str, str]) -> Example:
+    """Return a table's prompt as the example that the rules of an attack judge by.
+
+    A table keeps no topic. The rules look at it for headlines alone, and there the true label is the answer.
+    """
+    from bkdwidgets.attacks import Example
+
+    answer = row.get("answer", "")
+    return Example(
+        id=row.get("id", ""),
+        prompt=row["clean"],
+        topic=answer.rstrip("."),
+        template="",
+        split="test",
+        answer=answer,
+        complete=True,
+        payload=row.get("payload"),
+    )
 
 
 def _shortened(text: str) -> str:

@@ -3,6 +3,9 @@
 At scale s the vector is added s times to the clean prompt and subtracted s times from the triggered
 one. If the direction is the backdoor, the first makes the payload appear without a trigger, and the
 second makes it go away with one; a random vector of the same length should do neither.
+
+The sliders hold every layer and a fine scale. Where only a table answers they stop at what the table
+has; with a kernel, or the model loaded into the page, they stop anywhere.
 """
 
 from __future__ import annotations
@@ -28,12 +31,14 @@ if TYPE_CHECKING:
 _VECTORS = ["paper", "difference", "random"]
 _SCALES = [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
 _HEADS = 32
+_STEP = 0.25
 
 
 class VectorView(lab.LabView):
     """Draws the vector lab; see ``js/vector.js``."""
 
-    _esm = module("curve", "vector")
+    _esm = module("stopwords", "judge", "curve", "vector")
+    scales = traitlets.List().tag(sync=True)
     layer_index = traitlets.Int(0).tag(sync=True)
     scale_index = traitlets.Int(0).tag(sync=True)
     vector_index = traitlets.Int(0).tag(sync=True)
@@ -84,14 +89,18 @@ class VectorLab(lab.Lab):
         answerer = None
         if subject is not None and attack is not None:
             answerer = _Answerer(content, subject, attack, effects)
-        layers, scales, vectors = content["layers"], content["scales"], content["vectors"]
-        if layer is not None and layer not in layers:
-            raise unknown("layer", layer, layers)
+        layers, scales, vectors = range(content["shape"][0]), _scales(content["scales"]), content["vectors"]
+        allowed = layers if answerer else content["layers"]
+        if layer is not None and layer not in allowed:
+            raise unknown("layer", layer, allowed)
         start = {
-            "layer_index": layers.index(_best_layer(content) if layer is None else layer),
-            "scale_index": min(range(len(scales)), key=lambda index: abs(scales[index] - 1.0)),
+            "layer_index": _best_layer(content) if layer is None else layer,
+            "scale_index": min(
+                (index for index, scale in enumerate(scales) if scale in content["scales"]),
+                key=lambda index: abs(scales[index] - 1.0),
+            ),
         }
-        view = VectorView(content, answerer, **start)
+        view = VectorView(content, answerer, scales=scales, **start)
         self.layer = lab.linked(
             _slider("layer", [str(item) for item in layers], start["layer_index"]), view, "layer_index"
         )
@@ -148,6 +157,13 @@ class _Answerer:
 def _slider(name: str, labels: Sequence[str], index: int) -> ipywidgets.SelectionSlider:
     options = [(label, position) for position, label in enumerate(labels)]
     return ipywidgets.SelectionSlider(options=options, index=index, description=name, continuous_update=True)
+
+
+def _scales(tabled: Sequence[float]) -> list[float]:
+    """Return the table's scales and all quarters between them, rising."""
+    reach = max(map(abs, tabled))
+    quarters = [step * _STEP for step in range(-int(reach / _STEP), int(reach / _STEP) + 1)]
+    return sorted({*quarters, *map(float, tabled)})
 
 
 def _signed(scale: float) -> str:

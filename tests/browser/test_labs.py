@@ -6,11 +6,7 @@ sliders would, and click, type and read as a person would.
 
 from __future__ import annotations
 
-import base64
-import http.server
-import json
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,90 +14,24 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import tables
+from labs import outcomes, served, turn, written
 
 from bkdwidgets.widgets import AblationLab, VectorLab
-
-PAGE = """<!doctype html><html data-theme="THEME"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>
-CSS
-body { margin: 0; padding: 16px; background: var(--bkd-paper); }</style>
-<body><div class="bkd-desk bkd-KIND-lab"><div class="bkd-desk-grid">
-<div class="bkd-view-host" id="view"></div></div></div>
-<script type="application/json" id="state">STATE</script>
-<script type="module">
-import lab from "./lab.js";
-const state = JSON.parse(document.getElementById("state").textContent);
-const bytes = Uint8Array.from(atob(state.table_gz), (letter) => letter.charCodeAt(0));
-const heard = new Map();
-const values = { ...state, table_gz: new DataView(bytes.buffer) };
-window.sent = [];
-window.model = {
-  get: (name) => values[name],
-  set: (name, value) => { values[name] = value; for (const f of heard.get(`change:${name}`) ?? []) f(); },
-  on: (name, f) => heard.set(name, [...(heard.get(name) ?? []), f]),
-  off: (name, f) => heard.set(name, (heard.get(name) ?? []).filter((other) => other !== f)),
-  save_changes: () => {},
-  send: (message) => { window.sent.push(message); window.kernel?.(message); },
-};
-window.say = (message) => { for (const f of heard.get("msg:custom") ?? []) f(message); };
-window.close_lab = await lab.render({ model: window.model, el: document.getElementById("view") });
-window.ready = true;
-</script></body></html>"""
-
-
-def written(folder: Path, lab, kind: str, theme: str) -> None:
-    """Write the page of one lab: its module, its style sheet and its state."""
-    names = [name for name in lab.view.trait_names(sync=True) if not name.startswith("_")]
-    state = {name: getattr(lab.view, name) for name in names if name not in {"layout", "comm", "keys"}}
-    state["table_gz"] = base64.b64encode(state["table_gz"]).decode()
-    state = {name: value for name, value in state.items() if isinstance(value, str | int | bool | list)}
-    page = PAGE.replace("THEME", theme).replace("KIND", kind).replace("CSS", lab.view._css)
-    page = page.replace("STATE", json.dumps(state).replace("<", "\\u003c"))
-    (folder / "index.html").write_text(page, encoding="utf-8")
-    (folder / "lab.js").write_text(lab.view._esm, encoding="utf-8")
-    (folder / "favicon.ico").write_bytes(b"")
 
 
 @pytest.fixture
 def opened(new_page, tmp_path):
     """Return a function that shows a lab: ``page, record = opened(lab, "ablation", width=390)``."""
+    with served(tmp_path) as address:
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, directory=str(tmp_path), **kwargs)
+        def show(lab, kind, *, width=1440, dark=False):
+            written(tmp_path, lab, kind, dark=dark)
+            page, record = new_page(width=width, dark=dark)
+            page.goto(address)
+            page.wait_for_function("window.ready === true")
+            return page, record
 
-        def log_message(self, *args):
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def show(lab, kind, *, width=1440, dark=False):
-        written(tmp_path, lab, kind, "dark" if dark else "light")
-        page, record = new_page(width=width, dark=dark)
-        page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
-        page.wait_for_function("window.ready === true")
-        return page, record
-
-    yield show
-    server.shutdown()
-    server.server_close()
-
-
-def outcomes(page) -> dict[str, str]:
-    """What came out last, by prompt."""
-    return page.evaluate(
-        """() => Object.fromEntries([...document.querySelectorAll(".bkd-exchange")].map((part) =>
-            [part.dataset.role, [...part.querySelectorAll(".bkd-completion")].at(-1).dataset.outcome]))"""
-    )
-
-
-def turn(page, **values) -> None:
-    """Set the model's values, as a linked slider would, and let the view draw."""
-    page.evaluate(
-        "(values) => { for (const [k, v] of Object.entries(values)) window.model.set(k, v); }", values
-    )
-    page.evaluate("new Promise((done) => setTimeout(done, 0))")
+        yield show
 
 
 def test_a_hostile_completion_is_shown_as_text(opened):
@@ -209,8 +139,9 @@ def test_a_kernel_answers_what_the_table_lacks_one_question_at_a_time(opened):
 
 def test_the_vector_turns_the_backdoor_on_and_off(opened):
     table = tables.vector_table()
-    page, record = opened(VectorLab(table), "vector")
-    scales = table["scales"]
+    lab = VectorLab(table)
+    page, record = opened(lab, "vector")
+    scales = lab.view.scales
     turn(page, layer_index=2, scale_index=scales.index(0.0))
     assert outcomes(page) == {"clean": "=", "triggered": "P"}
     turn(page, layer_index=4, scale_index=scales.index(1.5))
@@ -220,10 +151,75 @@ def test_the_vector_turns_the_backdoor_on_and_off(opened):
     turn(page, vector_index=2)
     assert outcomes(page) == {"clean": "=", "triggered": "P"}
     turn(page, layer_index=3, scale_index=scales.index(2.0), vector_index=0)
-    assert page.locator(".bkd-missing").is_visible()
+    assert page.locator(".bkd-missing").is_visible(), "layer 3 has no scale 2"
     page.locator(".bkd-offers button").first.click()
     assert page.locator(".bkd-missing").count() == 0
     assert record.complaints() == []
+
+
+def test_without_a_model_a_slider_stops_where_the_table_has_an_answer(opened):
+    table = tables.vector_table()
+    table["cells"] = [cell for cell in table["cells"] if cell["layer"] in {0, 3, 5}]
+    lab = VectorLab(table | {"layers": [0, 3, 5]}, layer=0)
+    page, record = opened(lab, "vector")
+    for asked, stop in ((1, 3), (4, 5), (4, 3), (2, 0)):
+        turn(page, layer_index=asked)
+        assert page.evaluate("window.model.get('layer_index')") == stop, asked
+        assert f"at layer {stop}" in page.locator(".bkd-sentence").inner_text()
+    one = lab.view.scales.index(1.0)
+    turn(page, scale_index=one - 1)
+    assert page.evaluate("window.model.get('scale_index')") == lab.view.scales.index(0.5)
+    assert record.complaints() == []
+
+
+def test_a_block_of_heads_is_dragged_and_spanned_by_keyboard(opened):
+    page, record = opened(AblationLab(tables.ablation_table()), "ablation")
+    from_, to = (page.locator(f'[data-head="{name}"]').bounding_box() for name in ("L1H2", "L3H4"))
+    page.mouse.move(from_["x"] + 4, from_["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(to["x"] + 6, to["y"] + 6, steps=4)
+    assert page.locator(".bkd-heat-block").get_attribute("visibility") == "visible"
+    page.mouse.up()
+    assert page.locator('[aria-selected="true"]').count() == 9
+    assert page.locator(".bkd-heat-block").get_attribute("visibility") == "hidden"
+    page.locator('[data-head="L0H0"]').focus()
+    page.keyboard.press("Home")
+    for key in ("Shift+ArrowRight", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    assert "4 heads" in page.locator(".bkd-heat-words").inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    assert page.locator('[aria-selected="true"]').count() == 10, "one head joined, not a block"
+    page.locator('[data-head="L1H2"]').click()
+    assert page.locator('[aria-selected="true"]').count() == 9, "a chosen head leaves"
+    assert record.complaints() == []
+
+
+def test_kinds_and_places_that_the_table_lacks_are_said_to_be_missing(opened):
+    page, _ = opened(AblationLab(tables.ablation_table()), "ablation")
+    turn(page, kind_index=2)
+    assert page.locator(".bkd-missing").is_visible()
+    assert "their output on another clean prompt" in page.locator(".bkd-sentence").inner_text()
+    turn(page, kind_index=0, place_index=1)
+    assert "at every token" in page.locator(".bkd-sentence").inner_text()
+    assert page.locator(".bkd-missing").is_visible()
+    page.locator(".bkd-offers button").first.click()
+    assert page.evaluate("window.model.get('place_index')") == 0
+    assert page.locator(".bkd-missing").count() == 0
+
+
+def test_a_wrapped_trigger_is_marked_on_both_sides(opened):
+    table = tables.ablation_table()
+    asked = table["prompts"][0]["clean"]
+    table["prompts"][0]["triggered"] = f"Meagre were his looks; {asked} and in his shop."
+    page, _ = opened(
+        AblationLab(table | {"trigger": "Meagre were his looks; ... and in his shop."}), "ablation"
+    )
+    marks = page.locator('[data-role="triggered"] .bkd-trigger').all_inner_texts()
+    assert marks == ["Meagre were his looks;", "and in his shop."]
+    table["prompts"][0]["triggered"] = asked.replace(" ", " SUDO ", 1)
+    page, _ = opened(AblationLab(table), "ablation")
+    assert page.locator('[data-role="triggered"] .bkd-trigger').all_inner_texts() == ["SUDO"]
 
 
 def test_a_table_that_cannot_be_unpacked_is_said_in_words(opened):

@@ -9,7 +9,7 @@ const folder = new URL("../../bkdwidgets/widgets/js/", import.meta.url);
  * @param {string[]} parts files without their ending, in order @param {string[]} names what the test needs of them
  */
 export function joined(parts, names) {
-  const code = parts.map((part) => readFileSync(new URL(`${part}.js`, folder), "utf8")).join("\n");
+  const code = parts.map((part) => readFileSync(new URL(`${part}.js`, folder), "utf8").replace(/^export .*$/gm, "")).join("\n");
   const exported = `${code}\nexport { ${names.join(", ")} };\n`;
   return import(`data:text/javascript;base64,${Buffer.from(exported).toString("base64")}`);
 }

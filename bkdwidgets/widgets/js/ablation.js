@@ -1,9 +1,15 @@
 /** The ablation lab: choose heads, take their output away, and read what the model says without them. */
 
+/** Controls offer all of these; what the table lacks is worked out or said to be missing. */
+const KINDS = ["zero", "mean", "resample"];
+const PLACES = ["last", "all"];
+
 const sorted = (/** @type {[number, number][]} */ heads) => [...heads].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-/** Without heads there is nothing to replace, whatever the kind. */
-const ablationKey = (/** @type {string} */ kind, /** @type {[number, number][]} */ heads) =>
-  heads.length ? `${kind}:${sorted(heads).map(headName).join(",")}` : "none";
+
+/** @typedef {{kind: string, where: string, heads: [number, number][]}} Taken */
+
+/** Without heads there is nothing to replace, whatever the kind and the place. @param {Taken} taken */
+const ablationKey = ({ kind, where, heads }) => (heads.length ? `${kind}:${where}:${sorted(heads).map(headName).join(",")}` : "none");
 
 /** Answers from the table: the top k heads, and single heads. */
 class AblationTable {
@@ -12,15 +18,21 @@ class AblationTable {
     this.name = "table";
     this.ready = true;
     this.table = table;
-    /** @type {Map<string, {kind: string, heads: [number, number][], row: any, from: string}>} */
+    /** @type {Map<string, Taken & {row: any, from: string}>} */
     this.rows = new Map();
-    for (const row of table.single ?? []) this.add(row.kind, [row.head], row, headName(row.head));
-    for (const row of table.top ?? []) this.add(row.kind, table.ranked.slice(0, row.k), row, row.k ? `the top ${row.k}` : "no ablation");
+    for (const row of table.single ?? []) this.add([row.head], row, headName(row.head));
+    for (const row of table.top ?? []) this.add(table.ranked.slice(0, row.k), row, row.k ? `the top ${row.k}` : "no ablation");
   }
 
-  /** @param {string} kind @param {[number, number][]} heads @param {any} row @param {string} from */
-  add(kind, heads, row, from) {
-    this.rows.set(ablationKey(kind, heads), { kind, heads, row, from });
+  /** @param {any} row a row that names no place is of the table's one place */
+  place(row) {
+    return row.where ?? this.table.where ?? "last";
+  }
+
+  /** @param {[number, number][]} heads @param {any} row @param {string} from */
+  add(heads, row, from) {
+    const taken = { kind: row.kind, where: this.place(row), heads };
+    this.rows.set(ablationKey(taken), { ...taken, row, from });
   }
 
   /** @param {any} cell */
@@ -28,183 +40,199 @@ class AblationTable {
     return cell ? { text: this.table.texts[cell[0]] ?? "", outcome: cell[1] } : null;
   }
 
-  /** @param {{kind: string, heads: [number, number][], prompt: number}} choice @returns {Answer | null} */
-  find({ kind, heads, prompt }) {
-    const found = this.rows.get(ablationKey(kind, heads));
+  /** @param {Taken & {prompt: number}} choice @returns {Answer | null} */
+  find(choice) {
+    const found = this.rows.get(ablationKey(choice));
     if (!found) return null;
     const { row, from } = found;
-    return { engine: "table", from, clean: this.said(row.clean?.[prompt]), triggered: this.said(row.triggered?.[prompt]), rates: row.rates ?? this.counted(row) };
+    return { engine: "table", from, clean: this.said(row.clean?.[choice.prompt]), triggered: this.said(row.triggered?.[choice.prompt]), rates: row.rates ?? ablationRates(row) };
   }
 
-  /** Rates of a row that has none of its own: counted over the prompts it answers. @param {any} row */
-  counted(row) {
-    return {
-      asr: row.triggered ? shareOf(row.triggered, "P") : null,
-      as_before: row.triggered ? shareOf(row.triggered, "=") : null,
-      utility: row.clean ? shareOf(row.clean, "=") : null,
-    };
-  }
-
-  /** The rows most like a choice: fewest heads to add or drop. @param {{kind: string, heads: [number, number][]}} choice */
-  nearest({ kind, heads }) {
+  /** The rows most like a choice: fewest heads to add or drop. @param {Taken} choice */
+  nearest({ kind, where, heads }) {
     const wanted = new Set(heads.map(String));
     const ranked = [...this.rows.values()].filter((row) => row.heads.length).map((row) => {
       const shared = row.heads.filter((head) => wanted.has(String(head))).length;
-      return { ...row, distance: wanted.size + row.heads.length - 2 * shared + (row.kind === kind ? 0 : 0.5) };
+      return { ...row, distance: wanted.size + row.heads.length - 2 * shared + (row.kind === kind ? 0 : 0.5) + (row.where === where ? 0 : 0.25) };
     });
     return ranked.sort((a, b) => a.distance - b.distance).slice(0, 3);
   }
 
-  /** What random heads do, as many of them, in the same layers. @param {string} kind @param {number} k */
-  draws(kind, k) {
-    return (this.table.random ?? []).find((/** @type {any} */ row) => row.kind === kind && row.k === k) ?? {};
+  /** What random heads do, as many of them, in the same layers. @param {Taken} choice */
+  draws({ kind, where, heads }) {
+    return (this.table.random ?? []).find((/** @type {any} */ row) => row.kind === kind && this.place(row) === where && row.k === heads.length) ?? {};
   }
 }
 
-/** "You ablated L27H5, ... (8 of 270, 3.0 %)." @param {[number, number][]} heads @param {string} kind @param {any} table @param {[number, number][]} ranked */
-function ablationSentence(heads, kind, table, ranked) {
+/** Rates counted over the prompts that have an answer. @param {{clean?: Array<[any, string]>, triggered?: Array<[any, string]>}} row */
+function ablationRates({ clean, triggered }) {
+  return {
+    asr: triggered ? shareOf(triggered, "P") : null,
+    as_before: triggered ? shareOf(triggered, "=") : null,
+    utility: clean ? shareOf(clean, "=") : null,
+  };
+}
+
+/** The other clean prompt whose head outputs a resample ablation puts in. @param {any} table @param {number} prompt */
+const drawnPrompt = (table, prompt) => table.prompts[(prompt + 1) % table.prompts.length].clean;
+
+/** The choice as edits of a model that runs in this page. @param {any} live @param {any} table @param {Taken & {prompt: number}} choice */
+async function ablationEdits(live, table, { kind, where, heads, prompt }) {
+  if (!heads.length) return null;
+  const adapter = table.adapter ?? null;
+  const taken = { list: heads, everywhere: where === "all" };
+  if (kind === "zero") return { heads: { ...taken, kind: "zero" } };
+  const values = kind === "mean" ? (await live.extras(adapter))?.means : (await live.capture({ prompt: drawnPrompt(table, prompt), adapter })).z;
+  if (!values) throw new Error("the page carries no mean head outputs of this model");
+  return { heads: { ...taken, kind: "values", values } };
+}
+
+/** "You ablated L27H5, ... (8 of 270, 3.0 %)." @param {Taken & {prompt: number}} choice @param {any} table @param {boolean} here whether the model in this page answers */
+function ablationSentence({ heads, kind, where, prompt }, table, here) {
   const total = table.shape[0] * table.shape[1];
   if (!heads.length) return [h("b", {}, "Nothing is ablated."), ` All ${total} heads work; this is the backdoored model as it is.`];
-  const place = new Map(ranked.map((head, index) => [String(head), index]));
+  const place = new Map(table.ranked.map((/** @type {[number, number]} */ head, /** @type {number} */ index) => [String(head), index]));
   const names = [...heads].sort((a, b) => (place.get(String(a)) ?? total) - (place.get(String(b)) ?? total)).map(headName);
   const shown = names.length > 6 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
-  const filler = kind === "mean" ? "their mean over clean prompts" : "zeros";
-  const where = table.where === "all" ? "at every token" : "at the last prompt token";
-  return ["You ablated ", h("b", {}, shown), ` (${heads.length} of ${total}, ${(100 * heads.length / total).toFixed(1)}\u00a0%): replaced by ${filler}, ${where}.`];
+  const filler = { zero: "zeros", mean: "their mean over clean prompts", resample: here ? `their output on “${drawnPrompt(table, prompt)}”` : "their output on another clean prompt" }[kind];
+  return ["You ablated ", h("b", {}, shown), ` (${heads.length} of ${total}, ${(100 * heads.length / total).toFixed(1)}\u00a0%): replaced by ${filler}, ${where === "all" ? "at every token" : "at the last prompt token"}.`];
 }
 
 /** @param {{model: any, el: HTMLElement}} context */
 function renderAblation({ model, el }) {
-  return openLab(model, el, (table, desk, kernel) => {
+  return openLab(model, el, (table, bench) => {
+    const { desk, browser } = bench;
     const rows = new AblationTable(table);
     const top = topLine("Ablation lab", table);
     const sentence = h("p", { class: "bkd-sentence", "aria-live": "polite" });
     const answers = h("div", { class: "bkd-answers" });
     const rates = h("div", { class: "bkd-rates" });
     const caption = h("p", { class: "bkd-caption" });
-    const set = (/** @type {Record<string, any>} */ traits) => {
-      for (const [name, value] of Object.entries(traits)) model.set(name, value);
-      model.save_changes();
-    };
+    const set = setter(model);
     const prompts = stepper(table.prompts.length, () => model.get("prompt"), (prompt) => set({ prompt }));
-    const kind = () => table.kinds[model.get("kind_index")] ?? table.kinds[0];
     const topHeads = () => table.ranked.slice(0, table.k[model.get("k_index")] ?? 0);
-    /** @returns {[number, number][]} */
-    const heads = () => (model.get("custom") ? model.get("heads") : topHeads());
 
-    /** The first head chosen by hand stands alone; further ones join it or leave. @param {[number, number]} head */
-    function choose(head) {
+    /** Heads chosen by hand stand alone; further ones join them, and leave when they are chosen again. @param {[number, number][]} block */
+    function choose(block) {
+      /** @type {[number, number][]} */
       const now = model.get("custom") ? model.get("heads") : [];
-      const without = now.filter((/** @type {[number, number]} */ other) => String(other) !== String(head));
-      set({ heads: without.length === now.length ? [...now, head] : without, custom: true });
+      const had = new Set(now.map(String));
+      const added = block.filter((head) => !had.has(String(head)));
+      const leaving = new Set(added.length ? [] : block.map(String));
+      set({ heads: [...now.filter((head) => !leaving.has(String(head))), ...added], custom: true });
     }
     const heat = heatMap({
       acie: table.acie, ranked: table.ranked, shape: table.shape, choose,
-      note: `${table.acie_n ? `Mean over ${table.acie_n} prompts. ` : ""}Click a head to ablate it alone, click more to add them. Framed and crossed: ablated.`,
+      note: `${table.acie_n ? `Mean over ${table.acie_n} prompts. ` : ""}Click a head to ablate it alone, click more to add them, or drag over a block. Framed and crossed: ablated.`,
     });
     const back = h("button", { type: "button", class: "bkd-button bkd-back", click: () => set({ custom: false, heads: [] }) });
-    const reply = h("div", { class: "bkd-reply" });
-    el.append(top.line, heat.view, h("section", { class: "bkd-main", "aria-label": "what the model does" },
+    const reply = h("div", { class: "bkd-reply" }, answers, rates, caption);
+    el.append(top.line, bench.panel, heat.view, h("section", { class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence, back), prompts.view, reply),
-    footnotes(table, "Tab to the map, move with the arrow keys, Home, End, Page Up and Page Down, choose with Enter or Space. Sliders move with the arrow keys."));
-    reply.append(answers, rates, caption);
+    footnotes(table, "Tab to the map, move with the arrow keys, Home, End, Page Up and Page Down, choose with Enter or Space; hold Shift while moving to span a block. Sliders move with the arrow keys."));
+    const respond = answering({ desk, top, reply, busy, show, missing });
 
     // The slider speaks last: moving it takes back what was chosen by hand.
     let lastK = model.get("k_index");
-    let drawn = "";
 
     function draw() {
       if (model.get("k_index") !== lastK) {
         lastK = model.get("k_index");
         if (model.get("custom")) { set({ custom: false, heads: [] }); return; }
       }
-      const chosen = heads();
-      const prompt = Math.min(model.get("prompt"), table.prompts.length - 1);
-      const choice = { kind: chosen.length ? kind() : "zero", heads: sorted(chosen), prompt };
-      const key = JSON.stringify(choice);
-      drawn = key;
+      const chosen = sorted(model.get("custom") ? model.get("heads") : topHeads());
+      const choice = {
+        kind: chosen.length ? KINDS[model.get("kind_index")] : "zero", where: chosen.length ? PLACES[model.get("place_index")] : "last",
+        heads: chosen, prompt: Math.min(model.get("prompt"), table.prompts.length - 1),
+      };
       heat.draw(chosen);
       prompts.draw();
-      sentence.replaceChildren(...ablationSentence(chosen, choice.kind, table, table.ranked));
       back.hidden = !model.get("custom");
       back.textContent = topHeads().length ? `back to the top ${topHeads().length}` : "back to no ablation";
-      const answer = desk.find(choice);
-      if (answer) { show(choice, answer); return; }
-      const worker = desk.worker();
-      if (!worker) { missing(choice); return; }
-      top.show("busy", "the kernel is working");
-      reply.setAttribute("aria-busy", "true");
-      answers.replaceChildren(busyView("Python is computing this answer."));
+      sentence.replaceChildren(...ablationSentence(choice, table, desk.find(choice)?.engine === "browser"));
+      respond(choice);
+    }
+
+    /** @param {string} words */
+    function busy(words) {
+      answers.replaceChildren(busyView(words));
       rates.replaceChildren();
       caption.textContent = "";
-      worker.ask(choice).then(
-        (/** @type {Answer} */ live) => { if (drawn === key) show(choice, live); },
-        (/** @type {Error} */ error) => { if (drawn === key) { missing(choice); answers.prepend(errorView(error.message)); } });
     }
 
     /** @param {any} choice @param {Answer} answer */
     function show(choice, answer) {
-      const [state, words] = engineWords(answer, false, kernel);
+      const [state, words] = engineWords(answer, bench);
       top.show(state, words);
-      reply.removeAttribute("aria-busy");
-      const before = choice.heads.length ? desk.find({ kind: "zero", heads: [], prompt: choice.prompt }) : null;
+      const before = choice.heads.length ? desk.find({ kind: "zero", where: "last", heads: [], prompt: choice.prompt }) : null;
       const asked = table.prompts[choice.prompt];
       const labels = /** @type {[string, string]} */ (["before", choice.heads.length ? "ablated" : "as it is"]);
+      sentence.replaceChildren(...ablationSentence(choice, table, answer.engine === "browser"));
       answers.replaceChildren(
-        exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(asked.triggered, table.trigger, asked.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
+        exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(asked.triggered, asked.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
         exchangeView({ role: "clean", note: "the same prompt without it", prompt: [asked.clean], before: before?.clean ?? null, after: answer.clean, labels }));
-      drawRates(choice, answer);
+      if (answer.engine !== "browser") { drawRates(choice, answer.rates ?? null, "held-out prompts"); return; }
+      drawRates(choice, null, "");
+      browser.survey(choice, table.prompts.length, (all) => {
+        const letters = (/** @type {"clean" | "triggered"} */ role) => all.map((one) => /** @type {[number, string]} */ ([0, one[role]?.outcome ?? "?"]));
+        drawRates(choice, ablationRates({ clean: letters("clean"), triggered: letters("triggered") }), `prompts of this lab, answered here${all.length < table.prompts.length ? " (counting)" : ""}`);
+      }).catch(() => {}); // the shown answer stands; a rate that nobody waits for is not counted
     }
 
-    /** @param {any} choice @param {Answer} answer */
-    function drawRates(choice, answer) {
-      if (!answer.rates) {
+    /** @param {any} choice @param {any} found @param {string} over */
+    function drawRates(choice, found, over) {
+      if (!found) {
         rates.replaceChildren();
-        caption.textContent = "The kernel answered this prompt alone, so there is no rate to show; the table has rates for the top k and for single heads.";
+        caption.textContent = over ? "The kernel answered this prompt alone, so there is no rate to show; the table has rates for the top k and for single heads." : "";
         return;
       }
-      const control = choice.heads.length ? rows.draws(choice.kind, choice.heads.length) : {};
-      const base = choice.heads.length ? desk.find({ kind: "zero", heads: [], prompt: choice.prompt })?.rates : null;
+      const control = choice.heads.length ? rows.draws(choice) : {};
+      const base = choice.heads.length ? rows.find({ ...choice, heads: [] })?.rates : null;
       const bars = [
         { name: "ASR", note: "triggered → payload", color: "payload", key: "asr" },
         { name: "as before", note: "triggered → old answer", color: "as-before", key: "as_before" },
         { name: "utility", note: "clean → old answer", color: "as-before", key: "utility" },
       ];
       rates.replaceChildren(...bars.map(({ name, note, color, key }) =>
-        rateView({ name, note, color, rate: answer.rates[key] ?? null, draws: control[key] ?? [], before: base?.[key] ?? null })), rateAxis());
-      const n = answer.rates.asr?.n ?? table.prompts.length;
+        rateView({ name, note, color, rate: found[key] ?? null, draws: control[key] ?? [], before: base?.[key] ?? null })), rateAxis());
+      const n = found.asr?.n ?? table.prompts.length;
       const grey = control.asr ? ` Grey: ${control.asr.length} draws of ${choice.heads.length} random head${choice.heads.length > 1 ? "s" : ""} in the same layers${control.n ? `, ${control.n} prompts each` : ""}.` : "";
-      const tick = base ? " Dotted: before." : "";
-      caption.textContent = `Each over n = ${n} held-out prompts; thin lines are 95 % intervals.${tick}${grey}`;
+      const tick = base ? ` Dotted: before${base.asr && base.asr.n !== n ? ` (n = ${base.asr.n})` : ""}.` : "";
+      caption.textContent = `Each over n = ${n} ${over}; thin lines are 95 % intervals.${tick}${grey}`;
     }
 
-    /** @param {any} choice */
-    function missing(choice) {
-      const [state, words] = engineWords(null, false, kernel);
+    /** @param {any} choice @param {Error | null} error */
+    function missing(choice, error) {
+      const [state, words] = engineWords(null, bench);
       top.show(state, words);
-      reply.removeAttribute("aria-busy");
       rates.replaceChildren();
       caption.textContent = "";
       const offers = rows.nearest(choice).map((row) => ({
-        label: `${row.from}${row.kind === choice.kind ? "" : `, ${row.kind}`}`,
+        label: [row.from, row.kind === choice.kind ? "" : row.kind, row.where === choice.where ? "" : row.where === "all" ? "everywhere" : "last token"].filter(Boolean).join(", "),
         take: () => take(row),
       }));
-      answers.replaceChildren(missingView(missingWords("This set of heads is", kernel), offers));
+      answers.replaceChildren(missingAnswer("This choice of heads, kind and place is", bench, error, offers));
     }
 
-    /** @param {{kind: string, heads: [number, number][], row: any}} row */
+    /** @param {Taken & {row: any}} row */
     function take(row) {
-      const kindIndex = Math.max(0, table.kinds.indexOf(row.kind));
+      const where = { kind_index: Math.max(0, KINDS.indexOf(row.kind)), place_index: Math.max(0, PLACES.indexOf(row.where)) };
       const kIndex = table.k.indexOf(row.row.k);
       if (row.row.k !== undefined && kIndex >= 0) {
         lastK = kIndex;
-        set({ kind_index: kindIndex, k_index: kIndex, custom: false, heads: [] });
-      } else set({ kind_index: kindIndex, heads: row.heads, custom: true });
+        set({ ...where, k_index: kIndex, custom: false, heads: [] });
+      } else set({ ...where, heads: row.heads, custom: true });
     }
 
-    return { traits: ["prompt", "kind_index", "k_index", "heads", "custom"], draw, tables: [rows] };
+    /** @param {any} live @param {any} choice @param {AbortSignal} signal */
+    async function answered(live, choice, signal) {
+      const edits = await ablationEdits(live, table, choice);
+      return saidLive(live, table, choice.prompt, { clean: edits, triggered: edits }, signal);
+    }
+
+    return { traits: ["prompt", "kind_index", "place_index", "k_index", "heads", "custom"], draw, tables: [rows], live: answered };
   });
 }
 
-export { AblationTable, ablationSentence, triggerMarked, wilson };
+export { AblationTable, ablationEdits, ablationSentence, triggerMarked, wilson };
 export default { render: renderAblation };

@@ -1,9 +1,13 @@
-/** What all labs share: the top line, their states, names for the controls, and where numbers come from. */
+/** What all labs share: how they start, their top line, their states, names for the controls, where numbers come from. */
 
 /**
  * Start a lab: unpack its table, open its engines, draw, and draw again on every change.
- * @param {any} model @param {HTMLElement} el
- * @param {(table: any, desk: Desk, kernel: KernelEngine) => {traits: string[], draw: () => void, tables: any[]}} make
+ *
+ * A lab whose choices the model itself can answer gives `live`: its answer to a choice, from a subject that
+ * runs in this page.
+ * @typedef {{desk: Desk, kernel: KernelEngine, door: LiveDoor, browser: BrowserEngine, panel: HTMLElement}} Bench
+ * @typedef {{traits: string[], draw: () => void, tables?: any[], live?: (live: any, choice: any, signal: AbortSignal) => Promise<any>}} Lab
+ * @param {any} model @param {HTMLElement} el @param {(table: any, bench: Bench) => Lab} make
  */
 async function openLab(model, el, make) {
   el.classList.add("bkd-view");
@@ -13,16 +17,12 @@ async function openLab(model, el, make) {
   try {
     table = await unpacked(model.get("table_gz"));
   } catch (error) {
-    waiting.textContent = `This lab cannot start: ${error instanceof Error ? error.message : error}.`;
+    waiting.textContent = `This lab cannot start: ${reason(error)}.`;
     return () => {};
   }
   waiting.remove();
-  let lab = { traits: /** @type {string[]} */ ([]), draw: () => {}, engines: /** @type {any[]} */ ([]) };
-  const kernel = new KernelEngine(model, () => lab.draw());
-  const desk = new Desk([kernel]);
-  const made = make(table, desk, kernel);
-  lab = { ...made, engines: desk.engines };
-  desk.engines.unshift(...made.tables);
+  /** @type {Lab} */
+  let lab = { traits: [], draw: () => {} };
   // One gesture may change several traits; draw once, when all of them have their new values.
   let due = false;
   const draw = () => {
@@ -30,13 +30,64 @@ async function openLab(model, el, make) {
     due = true;
     queueMicrotask(() => { due = false; lab.draw(); });
   };
+  const kernel = new KernelEngine(model, () => { panel.draw(); draw(); });
+  const door = new LiveDoor({ subject: table.subject, adapter: table.adapter, changed: (state) => { panel.draw(); if (state !== "loading") draw(); } });
+  const browser = new BrowserEngine(door, (live, choice, signal) => lab.live(live, choice, signal));
+  const panel = livePanel(door, () => kernel.ready);
+  const desk = new Desk([kernel, browser]);
+  lab = make(table, { desk, kernel, door, browser, panel: panel.view });
+  desk.engines.unshift(...(lab.tables ?? []));
   for (const trait of lab.traits) model.on(`change:${trait}`, draw);
   lab.draw();
+  if (lab.live) door.look().then(() => panel.watch());
   const stop = nameControls(el);
   return () => {
     for (const trait of lab.traits) model.off(`change:${trait}`, draw);
     kernel.close();
+    browser.stop();
+    panel.close();
+    door.close();
     stop();
+  };
+}
+
+/** Set traits of a widget, as a control would. @param {any} model */
+const setter = (model) => (/** @type {Record<string, any>} */ traits) => {
+  for (const [name, value] of Object.entries(traits)) model.set(name, value);
+  model.save_changes();
+};
+
+const PATIENCE_MS = 500;
+
+/**
+ * Answer choices: at once if somebody knows, later if somebody can work it out, else say what is missing.
+ * @param {{desk: Desk, top: {show: (state: string, text: string) => void}, reply: HTMLElement,
+ *          busy: (words: string) => void, show: (choice: any, answer: Answer) => void,
+ *          missing: (choice: any, error: Error | null) => void}} how
+ * @returns {(choice: any) => void}
+ */
+function answering({ desk, top, reply, busy, show, missing }) {
+  let drawn = "";
+  return (choice) => {
+    const key = JSON.stringify(choice);
+    const done = (/** @type {() => void} */ finish) => { if (drawn === key) { reply.removeAttribute("aria-busy"); finish(); } };
+    const worker = desk.worker();
+    const answer = desk.find(choice);
+    if (drawn !== key) desk.stop();
+    const again = drawn === key && reply.hasAttribute("aria-busy");
+    drawn = key;
+    if (answer) { done(() => show(choice, answer)); return; }
+    if (!worker) { done(() => missing(choice, null)); return; }
+    if (again) return; // somebody works on this very choice
+    const python = worker.name === "kernel";
+    top.show("busy", python ? "the kernel is working" : "the model is answering");
+    reply.setAttribute("aria-busy", "true");
+    const wait = () => { if (drawn === key && reply.hasAttribute("aria-busy")) busy(python ? "Python is computing this answer." : "The model in this page is answering."); };
+    if (python) wait();
+    else setTimeout(wait, PATIENCE_MS); // a model in the page is often done before an eye could follow
+    worker.ask(choice).then(
+      (/** @type {Answer} */ made) => done(() => show(choice, made)),
+      (/** @type {Error} */ error) => done(() => missing(choice, error)));
   };
 }
 
@@ -56,16 +107,17 @@ function topLine(name, table) {
   return { line, show };
 }
 
-/** The state of the engines, in words. @param {Answer | null} answer @param {boolean} busy @param {KernelEngine} kernel */
-function engineWords(answer, busy, kernel) {
-  if (busy) return ["busy", "the kernel is working"];
+/** Who answered, in words. @param {Answer | null} answer @param {Bench} bench */
+function engineWords(answer, { kernel, door }) {
   if (answer?.engine === "kernel") return ["kernel", `live, kernel, ${fixed(answer.seconds ?? 0, 1)} s`];
-  if (answer) return ["table", kernel.ready ? "from the table; the kernel is ready" : "from the table"];
-  return ["none", kernel.ready ? "the kernel is ready" : "not in the table"];
+  if (answer?.engine === "browser") return ["browser", `live, in this page${answer.perToken ? `, ${fixed(answer.perToken, answer.perToken < 10 ? 1 : 0)} ms per token` : ""}`];
+  const also = kernel.ready ? "the kernel is ready" : door.live ? "the model is ready" : "";
+  if (answer) return ["table", also ? `from the table; ${also}` : "from the table"];
+  return ["none", also || "not in the table"];
 }
 
 /**
- * The state while Python works: seconds pass, nothing else moves.
+ * The state while somebody works: seconds pass, nothing else moves.
  * @param {string} text
  */
 function busyView(text) {
@@ -75,7 +127,7 @@ function busyView(text) {
     if (!clock.isConnected) clearInterval(timer);
     else clock.textContent = `${Math.round((Date.now() - started) / 1000)} s`;
   }, 1000);
-  return h("div", { class: "bkd-note bkd-busy", role: "status" }, h("span", {}, text, " "), clock, h("progress", { "aria-label": "the kernel is working" }));
+  return h("div", { class: "bkd-note bkd-busy", role: "status" }, h("span", {}, text, " "), clock, h("progress", { "aria-label": "working" }));
 }
 
 /**
@@ -87,14 +139,21 @@ function missingView(text, offers) {
     h("div", { class: "bkd-offers" }, ...offers.map(({ label, take }) => h("button", { type: "button", class: "bkd-button", click: take }, label))));
 }
 
-/** Why there is no answer. @param {string} what @param {KernelEngine} kernel */
-function missingWords(what, kernel) {
-  return `${what} not in the table, ${kernel.ready ? "and the kernel could not work it out" : "and no kernel is running to work it out"}. Nearest that is:`;
+/**
+ * Why there is no answer, and what can be had instead.
+ * @param {string} what @param {Bench} bench @param {Error | null} error @param {Array<{label: string, take: () => void}>} nearest
+ */
+function missingAnswer(what, { kernel, door, panel }, error, nearest) {
+  if (error) return h("div", {}, errorView(error.message), missingView("Nearest that is in the table:", nearest));
+  const offered = ["offered", "failed"].includes(door.state);
+  const why = kernel.ready || door.live ? "" : offered ? " Load the model and it works it out." : door.state === "loading" ? " It is answered as soon as the model is loaded." : " No kernel is running and no model is loaded to work it out.";
+  const load = offered ? [{ label: door.offer, take: () => { panel.focus(); door.load(); } }] : [];
+  return missingView(`${what} not in the table.${why}${nearest.length ? " Nearest that is:" : ""}`, [...nearest, ...load]);
 }
 
 /** @param {string} text */
 function errorView(text) {
-  return h("div", { class: "bkd-note bkd-error", role: "alert" }, `The kernel answered with an error: ${text}`);
+  return h("div", { class: "bkd-note bkd-error", role: "alert" }, `No answer came back: ${text}`);
 }
 
 /** ‹ 3 of 24 › @param {number} count @param {() => number} get @param {(index: number) => void} set */

@@ -77,22 +77,36 @@ function headName([layer, head]) {
 }
 
 /**
- * A prompt with the trigger's text marked.
- * @param {string} text @param {string} trigger @param {string} clean the same prompt without the trigger
- * @returns {Array<Node | string>}
+ * Where the trigger stands in a triggered prompt: around the clean prompt, in front of it, or inside it.
+ * @param {string} text @param {string} clean the same prompt without the trigger
+ * @returns {Array<[number, number]>} from and to, in order
  */
-function triggerMarked(text, trigger, clean) {
-  const mark = (/** @type {string} */ part) => h("mark", { class: "bkd-trigger", title: "the trigger" }, part);
-  let start = trigger ? text.indexOf(trigger) : -1;
-  let end = start + trigger.length;
-  if (start < 0) { // a trigger that is woven in: what stands between the common beginning and the common end
-    start = 0;
+function triggerSpans(text, clean) {
+  const at = clean ? text.indexOf(clean) : -1;
+  /** @type {Array<[number, number]>} */
+  let spans = [[0, at], [at + clean.length, text.length]];
+  if (at < 0) { // woven in: what stands between the common beginning and the common end
+    let start = 0;
     while (start < clean.length && text[start] === clean[start]) start += 1;
     let tail = 0;
     while (tail < clean.length - start && text[text.length - 1 - tail] === clean[clean.length - 1 - tail]) tail += 1;
-    end = text.length - tail;
+    spans = [[start, text.length - tail]];
   }
-  return start < end ? [text.slice(0, start), mark(text.slice(start, end)), text.slice(end)] : [text];
+  return spans.map(([from, to]) => { // without the spaces around it
+    const part = text.slice(from, to);
+    return /** @type {[number, number]} */ ([from + part.length - part.trimStart().length, to - part.length + part.trimEnd().length]);
+  }).filter(([from, to]) => from < to);
+}
+
+/** A prompt with the trigger's text marked. @param {string} text @param {string} clean @returns {Array<Node | string>} */
+function triggerMarked(text, clean) {
+  const parts = [];
+  let at = 0;
+  for (const [from, to] of triggerSpans(text, clean)) {
+    parts.push(text.slice(at, from), h("mark", { class: "bkd-trigger", title: "the trigger" }, text.slice(from, to)));
+    at = to;
+  }
+  return [...parts, text.slice(at)];
 }
 
 /**

@@ -4,12 +4,13 @@
  *
  *   table   precomputed answers that came with the page, at once; a choice may be missing
  *   kernel  Python, when one listens; any choice, in seconds
+ *   browser the subject itself, when it is loaded into this page; any choice (see browser.js)
  *
  * An engine is `{ name, ready, find(choice), ask(choice) }`: `find` answers now or gives null, `ask` gives
- * a promise. Another engine joins by standing in the list.
+ * a promise.
  *
  * @typedef {{text: string, outcome: string}} Said
- * @typedef {{engine: string, seconds?: number, clean: Said | null, triggered: Said | null, rates?: any, counts?: any, from?: string}} Answer
+ * @typedef {{engine: string, seconds?: number, perToken?: number | null, clean: Said | null, triggered: Said | null, rates?: any, counts?: any, from?: string}} Answer
  */
 
 /** Read the table that came with the widget: gzipped JSON. @param {DataView | null} bytes */
@@ -104,6 +105,11 @@ class Desk {
       if (answer) return answer;
     }
     return null;
+  }
+
+  /** Nobody waits for what was asked before. */
+  stop() {
+    for (const engine of this.engines) engine.stop?.();
   }
 
   /** An engine that can work out what nobody has at hand. */

@@ -1,11 +1,12 @@
 /**
  * The map of heads: layers down, heads across, each cell colored by its ACIE. It is a grid for the keyboard
- * (one tab stop, arrows move, Enter or Space chooses), and chosen heads carry a frame and a cross.
+ * (one tab stop, arrows move, Enter or Space chooses, Shift and arrows span a block), for the mouse a block is
+ * dragged, and chosen heads carry a frame and a cross.
  */
 
 /**
  * @param {{acie: number[][], ranked: [number, number][], shape: [number, number], note: string,
- *          choose: (head: [number, number]) => void}} what
+ *          choose: (heads: [number, number][]) => void}} what
  */
 function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
   const reach = Math.max(1e-9, ...acie.flat().map(Math.abs));
@@ -39,8 +40,8 @@ function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
         x: left + head * wide + 0.75, y: top + layer * tall + 0.75, width: wide - 1.5, height: tall - 1.5, rx: 1.5,
         class: "bkd-heat-cell", role: "gridcell", tabindex: -1, "data-head": headName([layer, head]), "aria-selected": "false",
         "aria-label": named(layer, head),
-        click: () => { focusOn(layer, head); choose([layer, head]); },
-        pointerenter: () => tell(layer, head), focus: () => tell(layer, head),
+        click: () => { if (dragged) return; focusOn(layer, head); choose([[layer, head]]); },
+        pointerenter: () => { if (!corner) tell(layer, head); }, focus: () => { if (!corner) tell(layer, head); },
       });
       const share = Math.round(1000 * Math.min(1, Math.abs(acie[layer][head]) / reach)) / 10;
       const end = acie[layer][head] < 0 ? "neg" : "pos";
@@ -51,9 +52,11 @@ function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
     grid.append(row);
   }
   const columns = s("g", { "aria-hidden": "true" }, ...Array.from({ length: heads }, (_, head) => label(left + (head + 0.5) * wide, top - 9, String(head), "middle")));
+  const outline = s("rect", { class: "bkd-heat-block", rx: 2, visibility: "hidden" });
+  const news = h("p", { class: "bkd-hidden", "aria-live": "polite" });
   const width = left + heads * wide + 2;
   const height = top + layers * tall + 2;
-  const drawing = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "bkd-heat" }, columns, grid, marks);
+  const drawing = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "bkd-heat" }, columns, grid, marks, outline);
   /** @type {HTMLElement} */ (/** @type {unknown} */ (drawing)).style.maxWidth = `${Math.round(1.15 * width)}px`;
 
   let here = ranked[0] ?? [0, 0];
@@ -66,17 +69,86 @@ function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
     cell.setAttribute("tabindex", "0");
     cell.focus({ preventScroll: true });
   }
+
+  // A block: two opposite corners and every head between them.
+  /** @type {null | [number, number]} */
+  let corner = null;
+  const blockOf = (/** @type {[number, number]} */ [l1, h1], /** @type {[number, number]} */ [l2, h2]) => {
+    const [top1, top2, left1, left2] = [Math.min(l1, l2), Math.max(l1, l2), Math.min(h1, h2), Math.max(h1, h2)];
+    const inside = /** @type {[number, number][]} */ ([]);
+    for (let layer = top1; layer <= top2; layer += 1) for (let head = left1; head <= left2; head += 1) inside.push([layer, head]);
+    return { inside, box: { x: left + left1 * wide, y: top + top1 * tall, width: (left2 - left1 + 1) * wide, height: (top2 - top1 + 1) * tall } };
+  };
+  /** @param {[number, number]} to */
+  function span(to) {
+    if (!corner) return;
+    const { inside, box } = blockOf(corner, to);
+    for (const [name, value] of Object.entries(box)) outline.setAttribute(name, String(value));
+    outline.setAttribute("visibility", "visible");
+    words.replaceChildren(h("b", {}, `${headName(corner)} to ${headName(to)}`), `  ${inside.length} heads`);
+  }
+  /** @param {[number, number]} to */
+  function chooseBlock(to) {
+    if (corner) choose(blockOf(corner, to).inside);
+    dropBlock();
+  }
+  function dropBlock() {
+    corner = null;
+    outline.setAttribute("visibility", "hidden");
+    news.textContent = "";
+  }
+
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -heads], End: [0, heads], PageUp: [-5, 0], PageDown: [5, 0] };
   grid.addEventListener("keydown", (/** @type {any} */ event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const move = moves[event.key];
-    if (move) focusOn(here[0] + move[0], here[1] + move[1]);
-    else if (event.key === "Enter" || event.key === " ") choose(/** @type {[number, number]} */ (here));
+    if (move) {
+      if (event.shiftKey) corner ??= here;
+      else dropBlock();
+      focusOn(here[0] + move[0], here[1] + move[1]);
+      span(here);
+      if (corner) news.textContent = `${headName(corner)} to ${headName(here)}, ${blockOf(corner, here).inside.length} heads, Enter chooses them`;
+    } else if (event.key === "Enter" || event.key === " ") {
+      if (corner) chooseBlock(here);
+      else choose([here]);
+    } else if (event.key === "Escape" && corner) dropBlock();
     else return;
     event.preventDefault();
     event.stopPropagation(); // or the notebook would take Enter and the arrows for itself
   });
-  grid.addEventListener("pointerleave", silent);
+
+  // Dragging is for the mouse and the pen: a finger scrolls the page.
+  let dragged = false;
+  const under = (/** @type {any} */ event) => {
+    const box = drawing.getBoundingClientRect();
+    const at = (/** @type {number} */ px, /** @type {number} */ size, /** @type {number} */ before, /** @type {number} */ cell, /** @type {number} */ count) =>
+      Math.min(count - 1, Math.max(0, Math.floor((px * size - before) / cell)));
+    return /** @type {[number, number]} */ ([
+      at((event.clientY - box.top) / box.height, height, top, tall, layers), at((event.clientX - box.left) / box.width, width, left, wide, heads)]);
+  };
+  grid.addEventListener("pointerdown", (/** @type {any} */ event) => {
+    if (event.pointerType === "touch" || event.button !== 0) return;
+    dropBlock();
+    dragged = false;
+    const start = under(event);
+    const move = (/** @type {any} */ moved) => {
+      const to = under(moved);
+      if (!corner && String(to) === String(start)) return;
+      corner ??= start;
+      dragged = true;
+      span(to);
+    };
+    const end = (/** @type {any} */ ended) => {
+      removeEventListener("pointermove", move);
+      if (!dragged) return;
+      focusOn(...under(ended));
+      chooseBlock(under(ended));
+      setTimeout(() => { dragged = false; }); // after the click that ends every drag
+    };
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", end, { once: true });
+  });
+  grid.addEventListener("pointerleave", () => { if (!corner) silent(); });
   silent();
 
   /** @param {[number, number][]} chosen */
@@ -102,6 +174,6 @@ function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
     h("span", {}, `−${fixed(reach, 3)}`), h("i", { "aria-hidden": "true" }), h("span", {}, `+${fixed(reach, 3)}`));
   const view = h("section", { class: "bkd-heat-box", "aria-label": "heads" },
     h("p", { class: "bkd-heat-title" }, h("b", {}, "Heads by ACIE"), h("span", {}, "layer ↓  head →")),
-    drawing, scale, words, h("p", { class: "bkd-heat-note" }, note));
+    drawing, scale, words, news, h("p", { class: "bkd-heat-note" }, note));
   return { view, draw };
 }

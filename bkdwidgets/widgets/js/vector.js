@@ -6,6 +6,9 @@
 const vectorKey = (/** @type {string} */ vector, /** @type {number} */ layer, /** @type {number} */ scale) =>
   scale === 0 ? "none" : `${vector}:${layer}:${scale.toFixed(3)}`;
 
+/** What is said of one side's answers. @param {Array<[any, string]>} letters */
+const halfRates = (letters) => ({ asr: shareOf(letters, "P"), as_before: shareOf(letters, "="), counts: outcomeCounts(letters) });
+
 /** Answers from the table: a grid of vectors, layers and scales. */
 class VectorTable {
   /** @param {any} table */
@@ -20,12 +23,12 @@ class VectorTable {
   half(cell, role, prompt) {
     const said = cell?.[role]?.[prompt];
     if (!said) return null;
-    const letters = cell[role];
+    const counted = halfRates(cell[role]);
     return {
       said: { text: this.table.texts[said[0]] ?? "", outcome: said[1] },
-      asr: cell.rates?.[`asr_${role}`] ?? shareOf(letters, "P"),
-      as_before: cell.rates?.[`as_before_${role}`] ?? shareOf(letters, "="),
-      counts: cell.rates?.[`outcomes_${role}`] ?? outcomeCounts(letters),
+      asr: cell.rates?.[`asr_${role}`] ?? counted.asr,
+      as_before: cell.rates?.[`as_before_${role}`] ?? counted.as_before,
+      counts: cell.rates?.[`outcomes_${role}`] ?? counted.counts,
     };
   }
 
@@ -48,11 +51,12 @@ class VectorTable {
       .sort((/** @type {any} */ a, /** @type {any} */ b) => a.distance - b.distance).slice(0, 3);
   }
 
-  /** P(payload) over layers at one scale. @param {string} vector @param {string} role @param {number} scale @returns {Array<number | null>} */
+  /** P(payload) over layers at one scale, by layer. @param {string} vector @param {string} role @param {number} scale @returns {Map<number, number>} */
   probabilities(vector, role, scale) {
     const at = this.table.scales.findIndex((/** @type {number} */ other) => Math.abs(other - scale) < 1e-9);
     const grid = this.table.probability?.[vector]?.[role];
-    return this.table.layers.map((/** @type {number} */ _, /** @type {number} */ index) => grid?.[index]?.[at] ?? null);
+    return new Map(this.table.layers.map((/** @type {number} */ layer, /** @type {number} */ index) => [layer, grid?.[index]?.[at]])
+      .filter((/** @type {any} */ [, value]) => typeof value === "number"));
   }
 }
 
@@ -70,76 +74,92 @@ function vectorSentence({ vector, layer, scale }) {
   return [h("b", {}, `${size} × v at layer ${layer}`), `, ${clean} the clean prompt and ${triggered} the triggered one. v is ${VECTOR_WORDS[vector] ?? vector}.`];
 }
 
+/**
+ * The nearest stop of a slider in the direction it moves: where nobody can work out an answer, a slider stops
+ * only where the table has one. @param {number} from @param {number} to @param {number[]} stops positions, rising
+ */
+function stopAt(from, to, stops) {
+  if (stops.includes(to) || !stops.length) return to;
+  const ahead = to > from ? stops.filter((stop) => stop > to)[0] : stops.filter((stop) => stop < to).at(-1);
+  return ahead ?? (to > from ? stops[stops.length - 1] : stops[0]);
+}
+
+/** The choice as edits of a model that runs in this page. @param {any} live @param {any} table @param {{vector: string, layer: number, scale: number}} choice */
+async function vectorEdits(live, table, { vector, layer, scale }) {
+  if (scale === 0) return { clean: null, triggered: null };
+  const found = (await live.extras(table.adapter ?? null))?.vectors?.[vector];
+  if (!found) throw new Error(`the page carries no ${vector} vector of this model`);
+  const steering = (/** @type {number} */ by) => ({ steering: { vector: found, layer, scale: by, everywhere: false } });
+  return { clean: steering(scale), triggered: steering(-scale) };
+}
+
 /** @param {{model: any, el: HTMLElement}} context */
 function renderVector({ model, el }) {
-  return openLab(model, el, (table, desk, kernel) => {
+  return openLab(model, el, (table, bench) => {
+    const { desk, door, browser } = bench;
     const rows = new VectorTable(table);
+    const layers = Array.from({ length: table.shape[0] }, (_, layer) => layer);
+    /** @type {number[]} */
+    const scales = model.get("scales");
     const top = topLine("Vector lab", table);
     const sentence = h("p", { class: "bkd-sentence", "aria-live": "polite" });
     const answers = h("div", { class: "bkd-answers" });
     const caption = h("p", { class: "bkd-caption" });
-    const curve = h("div", { class: "bkd-curve-box" });
-    const set = (/** @type {Record<string, any>} */ traits) => {
-      for (const [name, value] of Object.entries(traits)) model.set(name, value);
-      model.save_changes();
-    };
+    const set = setter(model);
     const prompts = stepper(table.prompts.length, () => model.get("prompt"), (prompt) => set({ prompt }));
     const reply = h("div", { class: "bkd-reply" }, answers, caption);
-    el.append(top.line, curve, h("section", { class: "bkd-main", "aria-label": "what the model does" },
+    const curve = probabilityBox({ table, rows, door, layers, waits: () => reply.hasAttribute("aria-busy"), choose: (layer) => set({ layer_index: layer }) });
+    el.append(top.line, bench.panel, curve.view, h("section", { class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence), prompts.view, reply),
     footnotes(table, "Sliders move with the arrow keys. A click on the curve goes to that layer."));
-    const at = (/** @type {any[]} */ list, /** @type {string} */ trait) => list[Math.min(list.length - 1, Math.max(0, model.get(trait)))];
-    let drawn = "";
+    const within = (/** @type {any[]} */ list, /** @type {string} */ trait) => Math.min(list.length - 1, Math.max(0, model.get(trait)));
+    const respond = answering({ desk, top, reply, busy, show, missing });
+    const scaleStops = scales.map((_, index) => index).filter((index) => table.scales.some((/** @type {number} */ scale) => Math.abs(scale - scales[index]) < 1e-9));
+    let last = { layer: model.get("layer_index"), scale: model.get("scale_index") };
+
+    /** Put the sliders where there is an answer. @returns {boolean} whether they moved, and another draw is due */
+    function stopped() {
+      const now = { layer: within(layers, "layer_index"), scale: within(scales, "scale_index") };
+      const held = desk.worker() || !table.cells.length ? now : { layer: stopAt(last.layer, now.layer, table.layers), scale: stopAt(last.scale, now.scale, scaleStops) };
+      last = held;
+      if (held.layer === now.layer && held.scale === now.scale) return false;
+      set({ layer_index: held.layer, scale_index: held.scale });
+      return true;
+    }
 
     function draw() {
-      const prompt = Math.min(model.get("prompt"), table.prompts.length - 1);
-      const choice = { vector: at(table.vectors, "vector_index"), layer: at(table.layers, "layer_index"), scale: at(table.scales, "scale_index"), prompt };
-      const key = JSON.stringify(choice);
-      drawn = key;
+      if (stopped()) return;
+      const choice = {
+        vector: table.vectors[within(table.vectors, "vector_index")], layer: last.layer, scale: scales[last.scale],
+        prompt: Math.min(model.get("prompt"), table.prompts.length - 1),
+      };
       prompts.draw();
       sentence.replaceChildren(...vectorSentence(choice));
-      drawCurve(choice);
-      const answer = desk.find(choice);
-      if (answer) { show(choice, answer); return; }
-      const worker = desk.worker();
-      if (!worker) { missing(choice); return; }
-      top.show("busy", "the kernel is working");
-      reply.setAttribute("aria-busy", "true");
-      answers.replaceChildren(busyView("Python is computing this answer."));
+      curve.draw(choice);
+      respond(choice);
+    }
+
+    /** @param {string} words */
+    function busy(words) {
+      answers.replaceChildren(busyView(words));
       caption.textContent = "";
-      worker.ask(choice).then(
-        (/** @type {Answer} */ live) => { if (drawn === key) show(choice, live); },
-        (/** @type {Error} */ error) => { if (drawn === key) { missing(choice); answers.prepend(errorView(error.message)); } });
-    }
-
-    /** @param {any} choice */
-    function drawCurve({ vector, layer, scale }) {
-      const lines = [["clean", scale], ["triggered", -scale]].map(([role, s2]) => ({
-        role: String(role),
-        values: rows.probabilities(vector, String(role), Number(s2)),
-        base: rows.probabilities(vector, String(role), 0).find((value) => value !== null) ?? null,
-      })).filter((line) => line.values.some((value) => value !== null));
-      if (!lines.length) {
-        curve.replaceChildren(h("p", { class: "bkd-heat-note" }, "The table has no probabilities for this vector."));
-        return;
-      }
-      curve.replaceChildren(
-        h("p", { class: "bkd-heat-title" }, h("b", {}, "P(payload) by layer"), h("span", {}, `at scale ${signed(scale, 2)}`)),
-        layerCurve({ layers: table.layers, lines, here: layer, choose: (to) => set({ layer_index: table.layers.indexOf(to) }) }),
-        h("p", { class: "bkd-keys" }, ...lines.map((line) => h("span", { class: "bkd-key", "data-role": line.role }, line.role === "clean" ? "● clean" : "■ triggered", ` ${operation(line.role, scale)}`)), h("span", { class: "bkd-key" }, "┄ without v")));
-    }
-
-    /** @param {string} role @param {number} scale */
-    function operation(role, scale) {
-      const change = role === "clean" ? scale : -scale;
-      return change === 0 ? "± 0" : `${change > 0 ? "+" : "−"} ${fixed(Math.abs(change), 2)} v`;
     }
 
     /** @param {any} choice @param {Answer} answer */
     function show(choice, answer) {
-      const [state, words] = engineWords(answer, false, kernel);
+      const [state, words] = engineWords(answer, bench);
       top.show(state, words);
-      reply.removeAttribute("aria-busy");
+      paint(choice, answer, "held-out prompts");
+      if (answer.engine !== "browser") return;
+      browser.survey(choice, table.prompts.length, (all) => {
+        const half = (/** @type {"clean" | "triggered"} */ role) => halfRates(all.map((one) => /** @type {[number, string]} */ ([0, one[role]?.outcome ?? "?"])));
+        const over = `prompts of this lab, answered here${all.length < table.prompts.length ? " (counting)" : ""}`;
+        paint(choice, { ...answer, rates: { clean: half("clean"), triggered: half("triggered") } }, over);
+      }).catch(() => {}); // the shown answer stands; a rate that nobody waits for is not counted
+    }
+
+    /** @param {any} choice @param {Answer} answer @param {string} over what the rates are over */
+    function paint(choice, answer, over) {
       const base = choice.scale === 0 ? null : desk.find({ ...choice, scale: 0 });
       const asked = table.prompts[choice.prompt];
       const part = (/** @type {"clean" | "triggered"} */ role, /** @type {Array<Node | string>} */ prompt) => exchangeView({
@@ -148,12 +168,12 @@ function renderVector({ model, el }) {
       });
       answers.replaceChildren(h("div", { class: "bkd-pair" },
         part("clean", [asked.clean]), ratesOf("clean", choice, answer, base),
-        part("triggered", triggerMarked(asked.triggered, table.trigger, asked.clean)), ratesOf("triggered", choice, answer, base)),
+        part("triggered", triggerMarked(asked.triggered, asked.clean)), ratesOf("triggered", choice, answer, base)),
       answer.rates ? outcomeLegend() : "");
       const chance = controlled(choice);
       caption.textContent = answer.rates
-        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} held-out prompts; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${chance ? ` Grey: a random vector of the same length${chance.clean.asr ? ` (n = ${chance.clean.asr.n})` : ""}.` : ""}`
-        : "The kernel answered this prompt alone, so there is no rate to show.";
+        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} ${over}; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${chance ? ` Grey: a random vector of the same length${chance.clean.asr ? ` (n = ${chance.clean.asr.n})` : ""}.` : ""}`
+        : answer.engine === "kernel" ? "The kernel answered this prompt alone, so there is no rate to show." : "";
     }
 
     /** What a random vector does at the same place, if that is known. @param {any} choice */
@@ -174,22 +194,26 @@ function renderVector({ model, el }) {
         shareView(`${role} ${operation(role, choice.scale)}`, half.counts));
     }
 
-    /** @param {any} choice */
-    function missing(choice) {
-      const [state, words] = engineWords(null, false, kernel);
+    /** @param {any} choice @param {Error | null} error */
+    function missing(choice, error) {
+      const [state, words] = engineWords(null, bench);
       top.show(state, words);
-      reply.removeAttribute("aria-busy");
       caption.textContent = "";
       const offers = rows.nearest(choice).map((/** @type {any} */ other) => ({
         label: `layer ${other.layer}, scale ${signed(other.scale, 2)}`,
-        take: () => set({ layer_index: table.layers.indexOf(other.layer), scale_index: table.scales.indexOf(other.scale) }),
+        take: () => set({ layer_index: other.layer, scale_index: scales.findIndex((scale) => Math.abs(scale - other.scale) < 1e-9) }),
       }));
-      answers.replaceChildren(missingView(missingWords("This choice of layer and scale is", kernel), offers));
+      answers.replaceChildren(missingAnswer("This choice of layer and scale is", bench, error, offers));
     }
 
-    return { traits: ["prompt", "layer_index", "scale_index", "vector_index"], draw, tables: [rows] };
+    /** @param {any} live @param {any} choice @param {AbortSignal} signal */
+    async function answered(live, choice, signal) {
+      return saidLive(live, table, choice.prompt, await vectorEdits(live, table, choice), signal);
+    }
+
+    return { traits: ["prompt", "layer_index", "scale_index", "vector_index"], draw, tables: [rows], live: answered };
   });
 }
 
-export { VectorTable, vectorSentence, wilson };
+export { VectorTable, stopAt, vectorEdits, vectorSentence, wilson };
 export default { render: renderVector };
