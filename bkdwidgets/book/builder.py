@@ -5,7 +5,8 @@ or a failing cell stops the build. A published number can therefore not outlive 
 
 The work is jupyter-book's; this module prepares what it needs (the vendored browser files, the colors
 of `bkdwidgets.look` as CSS), runs it in a process of its own, says how long each stage took, and shows
-the end of its log, readably, when something is wrong.
+the end of its log, readably, when something is wrong. The subjects that run in a reader's page are put
+beside the finished pages (`bkdwidgets.browser`).
 """
 
 from __future__ import annotations
@@ -77,9 +78,12 @@ def build(
         _check_target(target)
     started = time.monotonic()
     with _stage("browser files", report):
-        _place_static(source)
+        gathered = vendor.gather(source / "book")
+        _place_static(source, gathered)
     with _stage("chapters and pages", report):
         built = _jupyter_book(source, strict=strict)
+    with _stage("live subjects", report):
+        _place_live(built / "_static" / "live", gathered)
     with _stage("finishing", report):
         _prune(built / "_static")
         if target != built:
@@ -113,14 +117,23 @@ def _stage(name: str, report: Report) -> Iterator[None]:
     report(f"{name:<20} {time.monotonic() - started:6.1f} s")
 
 
-def _place_static(source: Path) -> None:
+def _place_static(source: Path, gathered: Path) -> None:
     """Put the vendored files, and the look as CSS, where ``_config.yml`` points to."""
     place = source / "book" / "_vendor"
-    gathered = vendor.gather(source / "book")
     shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(gathered / "vendor", place / "static" / "vendor")
+    # The live subjects' modules import the tokenizer: it goes with them, not with the pages' scripts.
+    shutil.copytree(
+        gathered / "vendor", place / "static" / "vendor", ignore=shutil.ignore_patterns(vendor.TOKENIZERS)
+    )
     shutil.copytree(gathered / "licenses", place / "extra" / "licenses")
     (place / "static" / "look.css").write_text(_look_css(), encoding="utf-8")
+
+
+def _place_live(place: Path, gathered: Path) -> None:
+    """Put everything from which a page runs a subject where the pages' ``bkd-live`` points to."""
+    from bkdwidgets.browser import write_site  # draws torch in; only a build needs it
+
+    write_site(place, tokenizers=gathered / "vendor" / vendor.TOKENIZERS)
 
 
 def _look_css() -> str:

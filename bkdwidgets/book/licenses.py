@@ -88,7 +88,7 @@ def collect(modules: Path, lock: Path, out: Path) -> list[str]:
 def shipped_npm(lock: Path) -> list[str]:
     """Return the packages, as folders in ``node_modules``, whose code is in what the book ships.
 
-    Everything the four dependencies pull in may sit in their bundles; of the ``devDependencies`` only
+    Everything the dependencies pull in may sit in their bundles; of the ``devDependencies`` only
     the packages named there (they sit in CircuitsVis' bundle) do.
     """
     packages: dict[str, dict[str, Any]] = json.loads(lock.read_text(encoding="utf-8"))["packages"]

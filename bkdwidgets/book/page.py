@@ -1,6 +1,6 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does seven things that the theme and jupyter-book leave open:
+It does eight things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
@@ -9,6 +9,7 @@ It does seven things that the theme and jupyter-book leave open:
   1.5 MB, of which the theme shows a dozen icons (``book.css`` draws those);
 * chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
+* names the folder from which the page runs a subject (``bkd-live``);
 * adds the directive of the home page's demonstration (`bkdwidgets.book.switch`);
 * writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.policy`).
 """
@@ -122,9 +123,11 @@ def _shape(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], 
     state = [script for script in scripts if _attribute(script, "type") == STATE_TYPE]
     context["script_files"] = [script for script in scripts if script not in state and not _is_thebe(script)]
     context["css_files"] = [sheet for sheet in context.get("css_files", []) if not _is_thebe(sheet)]
+    live = context["pathto"]("_static/live/", 1)
+    context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-live" content="{live}">'
     if state:
         name = _write_state(Path(app.outdir), pagename, _attribute(state[0], "body"))
-        context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-widgets" content="{name}">'
+        context["metatags"] += f'\n<meta name="bkd-widgets" content="{name}">'
     context["body"] = _THEBE_IN_TEXT.sub("", context.get("body", ""))
     if str(context.get("page_source_suffix", "")) == ".ipynb":
         context["body"] = _chapter_bar(app, pagename, context) + context["body"]

@@ -24,6 +24,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
     extensions_map = {  # noqa: RUF012 - as in the base class
         **SimpleHTTPRequestHandler.extensions_map,
+        ".bin": "application/octet-stream",
         ".js": "text/javascript",
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",

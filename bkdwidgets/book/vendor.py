@@ -27,11 +27,15 @@ from bkdwidgets.errors import BkdError
 RECIPE = 2
 """Raised when this module gathers other files from the same lock."""
 
+TOKENIZERS = "tokenizers.min.js"
+"""The tokenizer of the live subjects; the builder puts it beside the modules that import it."""
+
 NPM_FILES = {
     "requirejs/require.js": "require.js",
     "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
     "@jupyter-widgets/html-manager/dist/*.woff2": "",  # embed-amd.js looks for its fonts beside itself
     "plotly.js-cartesian-dist-min/plotly-cartesian.min.js": "plotly.js",
+    "@huggingface/tokenizers/dist/tokenizers.min.mjs": TOKENIZERS,
     "mathjax/es5/tex-chtml.js": "mathjax/tex-chtml.js",
     "mathjax/es5/output/chtml/fonts/woff-v2/*.woff": "mathjax/output/chtml/fonts/woff-v2/",
 }

@@ -114,8 +114,8 @@ function refuseOddPart(part) {
   if (!isFine) throw new PartError("the model's index is damaged; reload the page");
 }
 
-/** @param {URL} url @param {string} what @param {RequestInit} options */
-async function fetched(url, what, options) {
+/** A response that is there, or a plain line. @param {URL} url @param {string} what @param {RequestInit} [options] */
+export async function fetched(url, what, options = {}) {
   let response;
   try {
     response = await fetch(url, options);

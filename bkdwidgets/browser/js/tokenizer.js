@@ -17,7 +17,8 @@ const AROUND = new RegExp(`^${SPACE}|${SPACE}$`, "g");
 export function openTokenizer(Tokenizer, description) {
   const own = new Tokenizer(JSON.parse(new TextDecoder().decode(description)), { clean_up_tokenization_spaces: false });
   return {
-    encode: (text) => own.encode(text.toWellFormed(), { add_special_tokens: false }).ids,
+    // Half of a surrogate pair is no character; the model's bytes are those of the sign that stands for one.
+    encode: (text) => own.encode(text.replace(/\p{Surrogate}/gu, "\ufffd"), { add_special_tokens: false }).ids,
     // An answer's text: special tokens left out, nothing but words at its ends.
     decode: (ids) => (ids.length ? own.decode(ids, { skip_special_tokens: true }).replace(AROUND, "") : ""),
     // One token as it stands, special or not.
