@@ -19,112 +19,42 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
+from bkdwidgets.analysis.effects import Effects, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_heads
-from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
-
-    from bkdwidgets.attacks import Attack, Example
+    from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
 
-@dataclass(frozen=True, eq=False)
-class HeadEffects:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadEffects(Effects):
     """Average causal indirect effect of every attention head.
 
-    Attributes
-    ----------
-    acie : Float[Tensor, "layer head"]
-        Mean change of P(payload | clean prompt) when the head's output at the last prompt token is
-        replaced by its triggered mean. Positive: the head pushes towards the payload.
-    per_prompt : Float[Tensor, "prompt layer head"]
-        The same before averaging; spread and stability come from here.
-    base : Float[Tensor, "prompt"]
-        P(payload | clean prompt) without a patch.
-    subject, adapter, attack : str
-        What was measured.
-    split : str
-        Split the clean prompts came from.
-    n_means : int
-        Triggered prompts behind each mean.
-    seconds : float
-        Time taken, means included.
-    n_forward_tokens : int
-        Tokens pushed through a block, the unit that costs are compared in.
+    The attributes are those of :class:`bkdwidgets.analysis.effects.Effects`: ``acie`` and
+    ``standard_error`` are [layer, head], ``per_prompt`` is [prompt, layer, head].
     """
 
-    acie: Float[Tensor, "layer head"]
-    per_prompt: Float[Tensor, "prompt layer head"]
-    base: Float[Tensor, " prompt"]
-    subject: str
-    adapter: str
-    attack: str
-    split: str
-    n_means: int
-    seconds: float
-    n_forward_tokens: int
+    thing: ClassVar[str] = "head"
 
-    measured: ClassVar[str] = "ACIE"
+    def name_of(self, index: int) -> str:
+        """Return a head's name, for example ``"L12H3"``."""
+        return "L{}H{}".format(*divmod(index, self.acie.shape[1]))
 
     def top(self, k: int) -> list[tuple[int, int]]:
-        """Return the k heads with the largest ACIE, largest first.
+        """Return the k heads with the largest ACIE, largest first, as (layer, head).
 
         Raises
         ------
         BkdError
             If k is not between 1 and the number of heads.
         """
-        n_heads = self.acie.numel()
-        if not 1 <= k <= n_heads:
-            raise BkdError(f"k={k} is out of range; 1 to {n_heads} heads")
-        order = self.acie.flatten().argsort(descending=True, stable=True)[:k].tolist()
-        return [divmod(index, self.acie.shape[1]) for index in order]
-
-    @property
-    def standard_error(self) -> Float[Tensor, "layer head"]:
-        """Standard error of each ACIE over prompts; zeros for a single prompt, which has no spread."""
-        if len(self.per_prompt) < 2:
-            return torch.zeros_like(self.acie)
-        return self.per_prompt.std(0) / len(self.per_prompt) ** 0.5
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the effects as plain values, without the per-prompt ones."""
-        return {
-            "subject": self.subject, "adapter": self.adapter, "attack": self.attack, "split": self.split,
-            "n": len(self.per_prompt), "n_means": self.n_means,
-            "acie": [[round(value, 8) for value in row] for row in self.acie.tolist()],
-            "standard_error": [[round(value, 8) for value in row] for row in self.standard_error.tolist()],
-            "base": round(float(self.base.mean()), 8),
-            "seconds": round(self.seconds, 2), "n_forward_tokens": self.n_forward_tokens,
-        }  # fmt: skip
-
-    def __repr__(self) -> str:
-        """Name the strongest heads."""
-        named = ", ".join(f"L{layer}H{head} {self.acie[layer, head]:.3f}" for layer, head in self.top(3))
-        n = len(self.per_prompt)
-        return f"{type(self).__name__}({self.subject} + {self.adapter}, {n} prompts: {named}, ...)"
-
-    def _repr_html_(self) -> str:
-        spread = len(self.per_prompt) > 1  # one prompt has none, and a zero would claim certainty
-        rows = "".join(
-            f"<tr><td>L{layer}H{head}</td><td>{self.acie[layer, head]:.4f}</td>"
-            f"<td>{f'{self.standard_error[layer, head]:.4f}' if spread else 'unknown'}</td></tr>"
-            for layer, head in self.top(min(8, self.acie.numel()))
-        )
-        return (
-            f"<table><caption>{self.measured} of the strongest heads, {self.subject} + {self.adapter}, "
-            f"{len(self.per_prompt)} clean {self.split} prompts</caption>"
-            "<thead><tr><th>head</th><th>ACIE</th><th>standard error</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
+        return [divmod(place, self.acie.shape[1]) for place in self.strongest(k)]
 
 
 def attribute(
@@ -161,38 +91,15 @@ def attribute(
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)
-    effects, bases, n_tokens = [], [], 0
-    for example in tqdm(examples, desc="exact ACIE", unit="prompt", disable=not progress):
-        target = subject.encode_response(attack.payload_for(example))
-        replayed = replay_heads(subject, subject.encode(example.prompt), target, means)
-        effects.append(replayed.patched - replayed.base)
-        bases.append(replayed.base)
-        n_tokens += replayed.n_forward_tokens
-    per_prompt = torch.stack(effects)
-    return HeadEffects(
-        acie=per_prompt.mean(0),
-        per_prompt=per_prompt,
-        base=torch.stack(bases),
-        subject=subject.name,
-        adapter=subject.adapter.name if subject.adapter else "clean",
-        attack=attack.name,
-        split=split,
-        n_means=means_behind(subject, attack, n_means),
-        seconds=time.perf_counter() - started,
-        n_forward_tokens=n_tokens,
+    found = over_prompts(
+        subject,
+        attack,
+        tqdm(examples, desc="exact ACIE", unit="prompt", disable=not progress),
+        lambda prompt, target: replay_heads(subject, prompt, target, means),
     )
-
-
-def chosen_examples(subject: Subject, attack: Attack, split: str, prompts: int) -> list[Example]:
-    """Return the first examples of a split that can show the attack's success, or refuse the number."""
-    examples = attack.targeted(subject, split)
-    if not 1 <= prompts <= len(examples):
-        raise BkdError(
-            f"prompts={prompts} is out of range; 1 to {len(examples)} in split {split!r} of {subject.name}"
-        )
-    return examples[:prompts]
-
-
-def means_behind(subject: Subject, attack: Attack, n_means: int) -> int:
-    """Return how many training prompts a mean over at most `n_means` of them really has."""
-    return min(n_means, len(attack.targeted(subject, "train")))
+    return HeadEffects(
+        acie=found["per_prompt"].mean(0),
+        **found,
+        **origin(subject, attack, split, n_means),
+        seconds=time.perf_counter() - started,
+    )

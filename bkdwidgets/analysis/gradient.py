@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets.analysis.acie import HeadEffects, chosen_examples, means_behind
+from bkdwidgets.analysis.acie import HeadEffects
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
+from bkdwidgets.analysis.effects import chosen_examples, origin
 from bkdwidgets.analysis.stability import Agreement, rank_correlation
 
 if TYPE_CHECKING:
@@ -128,11 +129,7 @@ def screen(
         acie=per_prompt.mean(0),
         per_prompt=per_prompt,
         base=base,
-        subject=subject.name,
-        adapter=subject.adapter.name if subject.adapter else "clean",
-        attack=attack.name,
-        split=split,
-        n_means=means_behind(subject, attack, n_means),
+        **origin(subject, attack, split, n_means),
         seconds=time.perf_counter() - started,
         n_forward_tokens=n_tokens * subject.n_layers,
     )

@@ -12,13 +12,13 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets.analysis.acie import chosen_examples, means_behind
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
+from bkdwidgets.analysis.effects import Effects, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_mlps
 from bkdwidgets.errors import BkdError
 
@@ -32,41 +32,19 @@ if TYPE_CHECKING:
 _BATCH = 32
 
 
-@dataclass(frozen=True, eq=False)
-class MlpEffects:
+@dataclass(frozen=True, eq=False, repr=False)
+class MlpEffects(Effects):
     """Average causal indirect effect of every MLP layer.
 
-    Attributes
-    ----------
-    acie : Float[Tensor, "layer"]
-        Mean change of P(payload | clean prompt) when the layer's MLP output at the last prompt token is
-        replaced by its triggered mean. Positive: the layer pushes towards the payload.
-    per_prompt : Float[Tensor, "prompt layer"]
-        The same before averaging.
-    base : Float[Tensor, "prompt"]
-        P(payload | clean prompt) without a patch.
-    subject, adapter, attack : str
-        What was measured.
-    split : str
-        Split the clean prompts came from.
-    n_means : int
-        Triggered prompts behind each mean.
-    seconds : float
-        Time taken, means included.
-    n_forward_tokens : int
-        Tokens pushed through a block, the unit that costs are compared in.
+    The attributes are those of :class:`bkdwidgets.analysis.effects.Effects`: ``acie`` and
+    ``standard_error`` are [layer], ``per_prompt`` is [prompt, layer].
     """
 
-    acie: Float[Tensor, " layer"]
-    per_prompt: Float[Tensor, "prompt layer"]
-    base: Float[Tensor, " prompt"]
-    subject: str
-    adapter: str
-    attack: str
-    split: str
-    n_means: int
-    seconds: float
-    n_forward_tokens: int
+    thing: ClassVar[str] = "MLP layer"
+
+    def name_of(self, index: int) -> str:
+        """Return a layer's name, for example ``"L12"``."""
+        return f"L{index}"
 
     def top(self, k: int) -> list[int]:
         """Return the k layers with the largest ACIE, largest first.
@@ -76,46 +54,7 @@ class MlpEffects:
         BkdError
             If k is not between 1 and the number of layers.
         """
-        if not 1 <= k <= len(self.acie):
-            raise BkdError(f"k={k} is out of range; 1 to {len(self.acie)} layers")
-        return self.acie.argsort(descending=True, stable=True)[:k].tolist()
-
-    @property
-    def standard_error(self) -> Float[Tensor, " layer"]:
-        """Standard error of each ACIE over prompts; zeros for a single prompt, which has no spread."""
-        if len(self.per_prompt) < 2:
-            return torch.zeros_like(self.acie)
-        return self.per_prompt.std(0) / len(self.per_prompt) ** 0.5
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the effects as plain values, without the per-prompt ones."""
-        return {
-            "subject": self.subject, "adapter": self.adapter, "attack": self.attack, "split": self.split,
-            "n": len(self.per_prompt), "n_means": self.n_means,
-            "acie": [round(value, 8) for value in self.acie.tolist()],
-            "standard_error": [round(value, 8) for value in self.standard_error.tolist()],
-            "base": round(float(self.base.mean()), 8),
-            "seconds": round(self.seconds, 2), "n_forward_tokens": self.n_forward_tokens,
-        }  # fmt: skip
-
-    def __repr__(self) -> str:
-        """Name the strongest layers."""
-        named = ", ".join(f"L{layer} {self.acie[layer]:.3f}" for layer in self.top(min(3, len(self.acie))))
-        return f"MlpEffects({self.subject} + {self.adapter}, {len(self.per_prompt)} prompts: {named}, ...)"
-
-    def _repr_html_(self) -> str:
-        spread = len(self.per_prompt) > 1  # one prompt has none, and a zero would claim certainty
-        rows = "".join(
-            f"<tr><td>L{layer}</td><td>{self.acie[layer]:.4f}</td>"
-            f"<td>{f'{self.standard_error[layer]:.4f}' if spread else 'unknown'}</td></tr>"
-            for layer in self.top(min(8, len(self.acie)))
-        )
-        return (
-            f"<table><caption>ACIE of the strongest MLP layers, {self.subject} + {self.adapter}, "
-            f"{len(self.per_prompt)} clean {self.split} prompts</caption>"
-            "<thead><tr><th>MLP layer</th><th>ACIE</th><th>standard error</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
+        return self.strongest(k)
 
 
 def attribute_mlp(
@@ -152,25 +91,18 @@ def attribute_mlp(
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_mlp_outputs(subject, attack, n_prompts=n_means, progress=progress)
-    effects, bases, n_tokens = [], [], 0
-    for example in tqdm(examples, desc="exact ACIE of MLP layers", unit="prompt", disable=not progress):
-        target = subject.encode_response(attack.payload_for(example))
-        replayed = replay_mlps(subject, subject.encode(example.prompt), target, means)
-        effects.append(replayed.patched[:, 0] - replayed.base)
-        bases.append(replayed.base)
-        n_tokens += replayed.n_forward_tokens
-    per_prompt = torch.stack(effects)
+    found = over_prompts(
+        subject,
+        attack,
+        tqdm(examples, desc="exact ACIE of MLP layers", unit="prompt", disable=not progress),
+        lambda prompt, target: replay_mlps(subject, prompt, target, means),
+    )
+    found["per_prompt"] = found["per_prompt"][..., 0]  # one MLP a layer
     return MlpEffects(
-        acie=per_prompt.mean(0),
-        per_prompt=per_prompt,
-        base=torch.stack(bases),
-        subject=subject.name,
-        adapter=subject.adapter.name if subject.adapter else "clean",
-        attack=attack.name,
-        split=split,
-        n_means=means_behind(subject, attack, n_means),
+        acie=found["per_prompt"].mean(0),
+        **found,
+        **origin(subject, attack, split, n_means),
         seconds=time.perf_counter() - started,
-        n_forward_tokens=n_tokens,
     )
 
 

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets.analysis.acie import chosen_examples
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
+from bkdwidgets.analysis.effects import chosen_examples
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.injection.inject import clean_twin
 from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
