@@ -88,7 +88,7 @@ def extras_sha256(subject: str, name: str) -> str | None:
 
 
 def trigger_rule(attack: Attack) -> dict[str, Any]:
-    """Return how a page inserts a trigger: its words, and where they go (before, around or inside a prompt)."""
+    """Return how a page inserts a trigger: its words, and if they go before, around or inside a prompt."""
     trigger = attack.trigger
     if isinstance(trigger, WrappedTrigger):
         return {"trigger": trigger.text, "place": "around", "after": trigger.after}
