@@ -1,0 +1,272 @@
+/**
+ * The playground: a prompt, the trigger, what is done to the model, and what it then says, token by token.
+ *
+ * Before a model is there, the answers that were computed for a few prompts are shown. Once there is one (in
+ * this page, or Python), every change is played at once, after a short pause; what was under way is dropped.
+ */
+
+const PAUSE_MS = 220;
+
+/** @param {{model: any, el: HTMLElement}} context */
+async function renderPlayground({ model, el }) {
+  el.classList.add("bkd-view");
+  /** @type {Catalog} */
+  const catalog = await unpacked(model.get("table_gz"));
+  const desk = new PlaygroundDesk(model, el, catalog);
+  desk.open();
+  return () => desk.close();
+}
+
+class PlaygroundDesk {
+  /** @param {any} model @param {HTMLElement} el @param {Catalog} catalog */
+  constructor(model, el, catalog) {
+    Object.assign(this, { model, el, catalog });
+    this.set = setter(model);
+    /** @type {Map<string, {door: LiveDoor, panel: ReturnType<typeof livePanel>}>} */
+    this.doors = new Map();
+    this.kernel = new KernelPlayer(model, () => this.changed());
+    this.page = new PagePlayer(() => this.here().door);
+    this.playing = new AbortController();
+    this.busy = false;
+    this.stopped = false;
+    this.asked = "";
+    this.timer = 0;
+    this.cards = [replyCard("backdoored"), replyCard("clean")];
+    this.link = document.querySelector('meta[name="bkd-live"]') !== null;
+    this.follow = () => this.fromLink();
+    this.changed = () => this.plan();
+    this.build();
+  }
+
+  build() {
+    this.top = topLine("Playground", { subject: "", adapter: "", shape: [0, 0] });
+    this.panels = h("div", { class: "bkd-live-place" });
+    this.notice = h("p", { class: "bkd-note", role: "status", hidden: true });
+    this.prompt = h("p", { class: "bkd-prompt" });
+    this.done = h("p", { class: "bkd-sentence" });
+    this.error = h("div", {});
+    this.run = actButton("Stop", () => this.runOrStop());
+    this.copied = h("span", { class: "bkd-copied", role: "status" });
+    const actions = h("div", { class: "bkd-actions" }, this.run, actButton("Another prompt", () => this.another()),
+      this.link ? actButton("Copy link", () => this.copyLink(), "Copy a link to this state") : null, this.copied);
+    this.foot = h("footer", { class: "bkd-foot" });
+    this.el.replaceChildren(this.top.line, this.panels, h("section", { class: "bkd-main", "aria-label": "what the models say" },
+      this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt),
+      actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done), this.foot);
+  }
+
+  open() {
+    for (const trait of TRAITS) this.model.on(`change:${trait}`, this.changed);
+    if (this.link) addEventListener("hashchange", this.follow);
+    this.unname = nameControls(this.el);
+    this.pair = this.model.get("pair");
+    this.fromLink();
+    this.plan(0);
+  }
+
+  close() {
+    for (const trait of TRAITS) this.model.off(`change:${trait}`, this.changed);
+    removeEventListener("hashchange", this.follow);
+    clearTimeout(this.timer);
+    this.playing.abort();
+    this.kernel.close();
+    for (const { door, panel } of this.doors.values()) { panel.close(); door.close(); }
+    this.unname();
+  }
+
+  /** @returns {Traits} */
+  traits() {
+    const traits = /** @type {any} */ (Object.fromEntries(TRAITS.map((name) => [name, this.model.get(name)])));
+    return { ...traits, layer: Math.min(traits.layer, this.catalog.pairs[traits.pair].shape[0] - 1) };
+  }
+
+  /** The door of the subject that is chosen, opened when it is first chosen; it serves all its attacks. */
+  here() {
+    const { pairs } = this.catalog;
+    const { subject } = pairs[this.model.get("pair")];
+    if (!this.doors.has(subject)) {
+      const door = new LiveDoor({ subject, adapter: null, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
+      door.adapters = pairs.filter((pair) => pair.subject === subject).map((pair) => pair.adapter);
+      const panel = livePanel(door, () => this.kernel.ready);
+      this.doors.set(subject, { door, panel });
+      door.look().then(() => panel.watch());
+    }
+    return /** @type {{door: LiveDoor, panel: any}} */ (this.doors.get(subject));
+  }
+
+  player() {
+    return [this.page, this.kernel].find((player) => player.ready) ?? null;
+  }
+
+  /** Something was chosen: draw what is known now, and play after a short pause. @param {number} [pause] */
+  plan(pause = PAUSE_MS) {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.draw(), pause);
+  }
+
+  async draw() {
+    const { pairs } = this.catalog;
+    if (this.model.get("pair") !== this.pair) this.moved();
+    const traits = this.traits();
+    const pair = pairs[traits.pair];
+    this.panels.replaceChildren(this.here().panel.view);
+    this.fit(traits, pair);
+    this.drawTop(pair);
+    const key = JSON.stringify([traits, this.player()?.name]);
+    if (key === this.asked) return;
+    this.asked = key;
+    this.error.replaceChildren();
+    const asked = await this.askedText(pair, traits);
+    if (asked === null || key !== this.asked) return;
+    this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(asked, pair.rule.place === "around" ? "" : pair.rule.trigger, traits.text) : [asked]));
+    const choice = choiceOf(traits, this.catalog, asked);
+    this.done.replaceChildren(...doneWords(choice, traits, this.catalog));
+    this.cards.forEach((card) => { card.view.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean"); });
+    if (this.player()) await this.play(choice, traits, pair);
+    else this.showKnown(choice, traits, pair);
+  }
+
+  /** Another subject or attack: its prompts are others, and so are its layers. */
+  moved() {
+    const { pairs } = this.catalog;
+    const before = pairs[this.pair].prompts.some((row) => row.clean === this.model.get("text"));
+    this.pair = this.model.get("pair");
+    if (before || !this.model.get("text").trim()) this.set({ text: pairs[this.pair].prompts[0].clean });
+  }
+
+  /** Controls follow the subject: its last layer, its vectors only if one is chosen. @param {Traits} traits @param {Pair} pair */
+  fit({ layer, vector }, { shape }) {
+    const wanted = { layer, last_layer: shape[0] - 1, unsteered: vector === 0 };
+    if (Object.entries(wanted).some(([name, value]) => this.model.get(name) !== value)) this.set(wanted);
+    const button = this.el.closest(".bkd-desk")?.querySelector(".widget-toggle-button");
+    if (button) setOnce(button, "aria-pressed", String(this.model.get("triggered")));
+  }
+
+  /** The prompt as it is asked, or null if it cannot be. @param {Pair} pair @param {Traits} traits */
+  async askedText({ rule }, { text, triggered }) {
+    const { most } = this.catalog;
+    try {
+      if (!text.trim()) throw new Error("the prompt is empty; type at least one word");
+      if (text.length > most.text) throw new Error(`the prompt has ${text.length} letters; at most ${most.text} are allowed`);
+      return triggered ? await poisoned(rule, text) : text;
+    } catch (error) {
+      this.stop();
+      this.error.replaceChildren(errorView(reason(error)));
+      return null;
+    }
+  }
+
+  /** Play the choice, one model after the other. @param {any} choice @param {Traits} traits @param {Pair} pair */
+  async play(choice, traits, pair) {
+    this.stop();
+    const { signal } = this.playing = new AbortController();
+    const player = /** @type {any} */ (this.player());
+    this.during(true);
+    for (const card of this.cards) if (!card.view.hidden) { card.show("", { growing: true }); card.likely([]); }
+    try {
+      for (const card of this.cards) {
+        if (card.view.hidden) continue;
+        let text = "";
+        const onText = (/** @type {string} */ grown) => { if (!signal.aborted) { text = grown; card.show(text, { growing: true }); } };
+        const onNext = (/** @type {Likely[]} */ tokens) => { if (!signal.aborted) card.likely(tokens); };
+        const done = await player.play({ ...choice, model: card.model }, { onNext, onText, signal });
+        if (signal.aborted) return;
+        card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: done.complete ? "" : "cut after 32 tokens" });
+        this.top.show(player.name, `live, ${player.name === "kernel" ? "kernel" : "in this page"}${done.perToken ? `, ${fixed(done.perToken, done.perToken < 10 ? 1 : 0)} ms per token` : ""}`);
+      }
+      this.during(false);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.during(false);
+      this.cards.forEach((card) => card.show("", {}));
+      this.error.replaceChildren(errorView(reason(error)));
+    }
+  }
+
+  /** Nobody plays: show what was computed for this prompt, if it was. @param {any} choice @param {Traits} traits @param {Pair} pair */
+  showKnown(choice, traits, pair) {
+    this.during(false);
+    const row = isUntouched(choice) ? pair.prompts.find((one) => one.clean === traits.text) : null;
+    for (const card of this.cards) {
+      const told = card.model === "backdoored" ? row?.told[traits.triggered ? "triggered" : "clean"] : traits.triggered ? null : row?.told.own;
+      card.likely([]);
+      if (told) card.show(told.text, { letter: told.outcome, words: "from the table" });
+      else card.show("Not in the table. With the model loaded, this gets an answer.", { quiet: true });
+    }
+  }
+
+  /**
+   * The outcome of an answer: judged in full where the clean answer is known, else only a fixed payload is told.
+   * @param {string} text @param {Traits} traits @param {Pair} pair
+   */
+  letter(text, traits, pair) {
+    const row = pair.prompts.find((one) => one.clean === traits.text);
+    if (row) return outcomeOf(pair, text, exampleOf(row));
+    return pair.attack === "fixed-output" && holds(text, pair.payload) ? "P" : "";
+  }
+
+  /** @param {boolean} busy */
+  during(busy) {
+    this.busy = busy;
+    this.run.textContent = busy ? "Stop" : "Run again";
+    /** @type {HTMLButtonElement} */ (this.run).disabled = !busy && !this.player();
+    if (busy) this.top.show("busy", "the model is answering");
+  }
+
+  stop() {
+    this.playing.abort(new Error("stopped"));
+    this.during(false);
+  }
+
+  runOrStop() {
+    if (!this.busy) { this.asked = ""; this.plan(0); return; }
+    this.stop();
+    const player = this.player();
+    this.top.show(player ? player.name : "none", "stopped");
+    for (const card of this.cards) card.view.querySelector(".bkd-said")?.classList.remove("bkd-growing");
+  }
+
+  another() {
+    const { prompts } = this.catalog.pairs[this.model.get("pair")];
+    const at = prompts.findIndex((row) => row.clean === this.model.get("text"));
+    this.set({ text: prompts[(at + 1) % prompts.length].clean });
+  }
+
+  /** @param {Pair} pair */
+  drawTop(pair) {
+    const what = this.top.line.querySelector(".bkd-what");
+    if (what) what.textContent = `${pair.subject} + ${pair.adapter}, ${pair.shape[0]} layers × ${pair.shape[1]} heads`;
+    if (!this.player()) this.top.show("table", "from the table");
+    else if (!this.busy) this.top.show(this.player()?.name, "the model is ready");
+    this.foot.replaceChildren(h("p", {},
+      pair.source ? `Answers shown without a model: ledger entry ${pair.source}. ` : "No answers of this model were computed ahead. ",
+      "Both models are asked the same text and are changed in the same way; answers are greedy. “Clean” is the subject without the planted adapter."));
+  }
+
+  /** Take over what a link says. */
+  fromLink() {
+    if (!this.link) return;
+    const read = readLink(location.hash, this.catalog);
+    if (!read) return;
+    const { traits, dropped } = read;
+    if (Object.keys(traits).length) this.set(traits);
+    if (traits.pair !== undefined) this.pair = traits.pair;
+    this.notice.hidden = !dropped.length;
+    this.notice.textContent = dropped.length ? `The link had something that does not fit and was left out: ${dropped.join(", ")}.` : "";
+    this.el.closest(".bkd-desk")?.scrollIntoView({ block: "start" });
+  }
+
+  async copyLink() {
+    const link = writeLink(this.traits(), this.catalog);
+    history.replaceState(history.state, "", link);
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.copied.textContent = "Copied.";
+    } catch {
+      this.copied.textContent = "The address of this page is the link now.";
+    }
+  }
+}
+
+export { choiceOf, doneWords, editsFor, parsedHeads, poisoned, readLink, seededInteger, writeLink };
+export default { render: renderPlayground };

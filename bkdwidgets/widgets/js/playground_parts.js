@@ -1,0 +1,73 @@
+/** What the playground is drawn with: an answer as it grows, and what the model held likely at its first token. */
+
+/** A token as one sees it: spaces and line breaks as signs. @param {string} text */
+const visible = (text) => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
+
+/** The likeliest first tokens as bars; a table, so that it can be read without seeing it. */
+function likelyView() {
+  const body = h("tbody");
+  const view = h("table", { class: "bkd-likely", hidden: true },
+    h("caption", {}, "first token, by probability"),
+    h("thead", { class: "bkd-hidden" }, h("tr", {}, h("th", { scope: "col" }, "token"), h("th", { scope: "col" }, "probability"))), body);
+  /** @param {Likely[]} tokens */
+  const draw = (tokens) => {
+    view.hidden = !tokens.length;
+    body.replaceChildren(...tokens.map(({ text, probability }) => {
+      const bar = h("i", { class: "bkd-likely-bar", "aria-hidden": "true" });
+      /** @type {HTMLElement} */ (bar).style.width = percent(probability);
+      return h("tr", {}, h("th", { scope: "row" }, h("code", {}, visible(text))), h("td", {}, bar, h("span", {}, probability < 0.0005 ? "<.001" : probability.toFixed(3).replace(/^0/, ""))));
+    }));
+  };
+  return { view, draw };
+}
+
+/**
+ * One model's answer.
+ * @param {"backdoored" | "clean"} model
+ */
+function replyCard(model) {
+  const badge = h("span", { class: "bkd-badge-place" });
+  const note = h("span", { class: "bkd-role-note" });
+  const said = h("p", { class: "bkd-said", "aria-live": "polite" });
+  const body = h("div", { class: "bkd-completion" }, said);
+  const likely = likelyView();
+  const view = h("section", { class: "bkd-reply-card", "data-model": model, "aria-label": `${model} model` },
+    h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, `${model} model`), note, badge), body, likely.view);
+
+  /** @param {string} text @param {{letter?: string, words?: string, growing?: boolean, quiet?: boolean}} [how] */
+  function show(text, { letter = "", words = "", growing = false, quiet = false } = {}) {
+    said.textContent = text;
+    said.classList.toggle("bkd-empty", quiet);
+    said.classList.toggle("bkd-growing", growing);
+    said.setAttribute("aria-busy", String(growing));
+    note.textContent = words;
+    if (letter) body.setAttribute("data-outcome", letter);
+    else body.removeAttribute("data-outcome");
+    badge.replaceChildren(...(letter ? [outcomeBadge(letter)] : []));
+  }
+  return { model, view, show, likely: likely.draw };
+}
+
+/**
+ * What is done to the models, in words.
+ * @param {ReturnType<typeof choiceOf>} choice @param {Traits} traits @param {Catalog} catalog
+ * @returns {Array<Node | string>}
+ */
+function doneWords(choice, traits, { pairs }) {
+  const pair = pairs[traits.pair];
+  const { wrong } = parsedHeads(traits.heads, pair.shape);
+  const unread = wrong.length ? [` Not heads of ${pair.subject} and left out: ${wrong.slice(0, 5).join(", ")}.`] : [];
+  if (isUntouched(choice)) return [h("b", {}, "Nothing is changed inside the models."), ...unread];
+  const where = choice.where === "all" ? "at every token" : "at the last prompt token";
+  const parts = [];
+  if (choice.heads.length) {
+    const names = choice.heads.slice(0, 8).map(headName).join(", ");
+    const more = choice.heads.length > 8 ? `, and ${choice.heads.length - 8} more` : "";
+    parts.push(`${names}${more} ${choice.kind === "zero" ? "zeroed" : "set to their clean mean"}`);
+  }
+  if (choice.vector) parts.push(`${fixed(Math.abs(choice.scale))} × the ${choice.vector} vector ${choice.scale > 0 ? "added" : "subtracted"} at layer ${choice.layer}`);
+  return [h("b", {}, `${parts.join("; ")},`), ` ${where}, in each model that is shown.`, ...unread];
+}
+
+/** @param {string} text @param {() => void} act @param {string} [name] */
+const actButton = (text, act, name) => h("button", { type: "button", class: "bkd-button", click: act, "aria-label": name }, text);

@@ -1,0 +1,119 @@
+/**
+ * Who plays: the subject in this page, or Python. Both are given the same choice and report in the same way:
+ * the likeliest first tokens, then the answer as it grows, then that it is done.
+ *
+ * @typedef {{text: string, probability: number}} Likely
+ * @typedef {{onNext: (tokens: Likely[]) => void, onText: (text: string) => void, signal: AbortSignal}} Listening
+ * @typedef {{complete: boolean, perToken: number | null, seconds: number}} Done
+ */
+
+const ANSWER_TOKENS = 32;
+
+/** The subject that a `LiveDoor` has loaded into this page. */
+class PagePlayer {
+  /** @param {() => LiveDoor} door the door of the subject that is chosen now */
+  constructor(door) {
+    this.name = "browser";
+    this.door = door;
+  }
+
+  get ready() {
+    return this.door().live !== null;
+  }
+
+  /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
+  async play(choice, { onNext, onText, signal }) {
+    const { live } = this.door();
+    const turn = { prompt: choice.prompt, adapter: choice.model === "clean" ? null : choice.adapter, edits: await editsFor(live, choice) };
+    onNext(await live.next({ ...turn, top: 10 }, { signal }));
+    signal.throwIfAborted();
+    const began = performance.now();
+    let [tokens, first] = [0, 0];
+    const onToken = (/** @type {{text: string}} */ { text }) => {
+      tokens += 1;
+      first ||= performance.now();
+      if (!signal.aborted) onText(text);
+    };
+    const { text, complete } = await live.answer({ ...turn, maxTokens: ANSWER_TOKENS }, { onToken, signal });
+    signal.throwIfAborted();
+    onText(text);
+    const now = performance.now();
+    return { complete, perToken: tokens > 1 ? (now - first) / tokens : null, seconds: (now - began) / 1000 };
+  }
+}
+
+/** A choice as edits of a loaded subject. The means and vectors are the backdoored model's, for either model. @param {any} live @param {any} choice */
+async function editsFor(live, { adapter, heads, kind, where, vector, layer, scale }) {
+  const everywhere = where === "all";
+  const edits = {};
+  const { means, vectors } = (heads.length && kind === "mean") || vector ? (await live.extras(adapter)) ?? {} : {};
+  if (heads.length) edits.heads = kind === "mean" ? { list: heads, kind: "values", values: known(means, "means"), everywhere } : { list: heads, kind: "zero", everywhere };
+  if (vector) edits.steering = { vector: known(vectors?.[vector], `${vector} vector`), layer, scale, everywhere };
+  return heads.length || vector ? edits : null;
+}
+
+/** @param {any} value @param {string} what */
+function known(value, what) {
+  if (!value) throw new Error(`this page has no ${what} of this model`);
+  return value;
+}
+
+/** Python at the other end of the widget. */
+class KernelPlayer {
+  /** @param {any} model @param {() => void} changed called when Python says that it is there */
+  constructor(model, changed) {
+    this.name = "kernel";
+    this.ready = false;
+    this.model = model;
+    this.changed = changed;
+    this.count = 0;
+    /** @type {null | {id: number, listening: Listening, began: number, tokens: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
+    this.asked = null;
+    this.hear = (/** @type {any} */ message) => this.heard(message);
+    model.on("msg:custom", this.hear);
+    this.send({ bkd: "hello" });
+  }
+
+  close() {
+    this.model.off("msg:custom", this.hear);
+  }
+
+  /** In a static page nobody listens, and some widget managers throw. @param {any} message */
+  send(message) {
+    try { this.model.send(message); } catch { this.ready = false; }
+  }
+
+  /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
+  play(choice, listening) {
+    return new Promise((resolve, reject) => {
+      this.count += 1;
+      const id = this.count;
+      this.asked = { id, listening, began: performance.now(), tokens: 0, resolve, reject };
+      listening.signal.addEventListener("abort", () => {
+        if (this.asked?.id === id) this.asked = null;
+        this.send({ bkd: "cancel", id });
+        reject(listening.signal.reason);
+      }, { once: true });
+      this.send({ bkd: "ask", id, choice });
+    });
+  }
+
+  /** @param {any} message */
+  heard(message) {
+    if (message?.bkd === "ready") {
+      this.ready = true;
+      this.changed();
+    }
+    if (!this.asked || message?.id !== this.asked.id) return;
+    const { listening, began, resolve, reject } = this.asked;
+    if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
+    else if (message.bkd === "token") { this.asked.tokens += 1; listening.onText(message.text); }
+    else {
+      const seconds = (performance.now() - began) / 1000;
+      const { tokens } = this.asked;
+      this.asked = null;
+      if (message.bkd === "answer") resolve({ complete: message.complete, perToken: tokens ? 1000 * seconds / tokens : null, seconds });
+      else reject(new Error(message.text || "the kernel could not answer"));
+    }
+  }
+}

@@ -1,0 +1,371 @@
+"""The playground: any prompt, with and without the trigger, with whatever is done to the model.
+
+Type a prompt, insert the trigger, take heads away, add or subtract the backdoor vector, and read what the
+model says token by token, the clean model beside the backdoored one. In the published page the subject
+runs in the reader's own browser; in a notebook Python answers for the subject it is given.
+
+The widget carries what belongs to its models as data: how a trigger is inserted, the heads ranked by ACIE,
+a few prompts with the answers that were computed for them. So it says something true before any model is
+loaded, and a prompt is poisoned by the attack's own rule wherever it is typed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from bkdwidgets import ledger
+from bkdwidgets.browser.planted import planted_names, trigger_rule
+from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.studies.heads import heads_of, widest_k
+from bkdwidgets.widgets import lab
+from bkdwidgets.widgets.assets import module, stylesheet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bkdwidgets.analysis import BackdoorVector, HeadEffects
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.answers import Row
+
+SUBJECTS = ("nano", "smollm2")
+SHOWN = ("backdoored", "clean", "side by side")
+KINDS = ("zero", "mean")
+PLACES = ("last token", "everywhere")
+VECTORS = ("none", "paper", "difference", "random")
+SIGNS = ("add", "subtract")
+MOST_HEADS = 32
+MOST_SCALE = 4.0
+MOST_LETTERS = 2000
+_NAMES = {"shown": SHOWN, "kind": KINDS, "place": PLACES, "vector": VECTORS, "sign": SIGNS}
+_MOST = {"text": MOST_LETTERS, "heads": MOST_HEADS, "scale": MOST_SCALE}
+_PROMPTS = 6
+_ANSWER_TOKENS = 32
+_STYLE = Path(__file__).parent / "css" / "playground.css"
+
+
+class PlaygroundView(lab.LabView):
+    """Draws the playground; see ``js/playground.js``.
+
+    Parameters
+    ----------
+    pairs : list of dict
+        What can be played with: a subject with an attack each.
+    player : _Player, optional
+        Answers where Python runs.
+    """
+
+    _esm = module("stopwords", "judge", "playground_trigger", "playground_state", "playground_players",
+                  "playground_parts", "playground")  # fmt: skip
+    _css = stylesheet() + _STYLE.read_text(encoding="utf-8")
+    pair = traitlets.Int(0).tag(sync=True)
+    text = traitlets.Unicode("").tag(sync=True)
+    triggered = traitlets.Bool(default_value=False).tag(sync=True)
+    shown = traitlets.Int(2).tag(sync=True)
+    top_k = traitlets.Int(0).tag(sync=True)
+    heads = traitlets.Unicode("").tag(sync=True)
+    kind = traitlets.Int(0).tag(sync=True)
+    place = traitlets.Int(0).tag(sync=True)
+    vector = traitlets.Int(0).tag(sync=True)
+    sign = traitlets.Int(0).tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    scale = traitlets.Float(1.0).tag(sync=True)
+    last_layer = traitlets.Int(0).tag(sync=True)
+    unsteered = traitlets.Bool(default_value=True).tag(sync=True)
+
+    def __init__(self, pairs: list[dict[str, Any]], player: _Player | None = None, **traits: Any) -> None:
+        super().__init__({"pairs": pairs, "names": _NAMES, "most": _MOST}, None, **traits)
+        self._player = player
+        self._asked: object = None
+        self._task: asyncio.Task[None] | None = None
+
+    def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
+        if self._player is None or not isinstance(message, dict):
+            return
+        kind, number = message.get("bkd"), message.get("id")
+        if kind == "hello":
+            self.send({"bkd": "ready"})
+        elif kind == "cancel" and number == self._asked:
+            self._asked = None
+        elif kind == "ask":
+            self._asked = number
+            self._start(number, self._player.replies(message.get("choice")))
+
+    def _start(self, number: object, replies: Iterator[dict[str, Any]]) -> None:
+        """Send the replies one by one, so that between two of them a wish to stop can be heard."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody else can speak meanwhile
+            for reply in replies:
+                self.send({"id": number, **reply})
+        else:
+            self._task = loop.create_task(self._send_all(number, replies))
+
+    async def _send_all(self, number: object, replies: Iterator[dict[str, Any]]) -> None:
+        for reply in replies:
+            if self._asked != number:
+                return
+            self.send({"id": number, **reply})
+            await asyncio.sleep(0.001)
+
+
+class Playground(lab.Lab):
+    """Ask a clean and a backdoored model anything, and change how they work while they answer.
+
+    Without arguments it offers the shipped subjects and attacks, which run in the page of the published
+    book. With a subject, Python answers for it.
+
+    Parameters
+    ----------
+    subject, attack : Subject, Attack, optional
+        A backdoored subject and what was planted in it.
+    effects : HeadEffects, optional
+        Ranks the heads of `subject`; the ledger's ranking of a shipped adapter, if not given.
+
+    Attributes
+    ----------
+    pair, prompt, trigger, shown, top_k, heads, kind, place, vector, sign, layer, scale : ipywidgets.Widget
+        The controls.
+    view : PlaygroundView
+        The part that draws.
+
+    Raises
+    ------
+    BkdError
+        If only one of `subject` and `attack` is given, or the subject carries no backdoor.
+
+    Examples
+    --------
+    >>> Playground()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        *,
+        subject: Subject | None = None,
+        attack: Attack | None = None,
+        effects: HeadEffects | None = None,
+    ) -> None:
+        if (subject is None) != (attack is None):
+            raise BkdError("Playground needs subject and attack together, or neither; got only one of them")
+        player = None
+        if subject is None or attack is None:
+            pairs = shipped_pairs()
+        else:
+            ranked = _ranking(subject, effects)
+            adapter = subject.adapter.name if subject.adapter else None
+            pairs = [_pair(subject.name, attack, adapter, ranked, [subject.n_layers, subject.n_heads])]
+            player = _Player(subject, attack, ranked)
+        first = pairs[0]
+        layers = first["shape"][0]
+        view = PlaygroundView(
+            pairs, player, text=first["prompts"][0]["clean"], layer=layers // 2, last_layer=layers - 1
+        )
+        named = [f"{pair['subject']}, {pair['attack']}" for pair in pairs]
+        super().__init__(view, self._controls(view, named), kind="playground")
+
+    def _controls(self, view: PlaygroundView, named: list[str]) -> list[ipywidgets.Widget]:
+        """Make the controls, tie each to its trait of the view, and return them in their order."""
+        self.pair = lab.linked(ipywidgets.Dropdown(options=named, index=0, description="model"), view, "pair")
+        self.prompt = _tied(ipywidgets.Textarea(description="prompt", rows=2), view, "text")
+        self.trigger = _tied(ipywidgets.ToggleButton(description="insert the trigger"), view, "triggered")
+        self.shown = _choice("show", SHOWN, view, "shown")
+        self.top_k = _tied(ipywidgets.IntSlider(max=MOST_HEADS, description="top k"), view, "top_k")
+        self.heads = _tied(ipywidgets.Text(description="heads", placeholder="L12H3, L5H0"), view, "heads")
+        self.kind = _choice("with", KINDS, view, "kind")
+        self.place = _choice("where", PLACES, view, "place")
+        self.vector = _choice("vector", VECTORS, view, "vector")
+        self.sign = _choice("do", SIGNS, view, "sign")
+        self.layer = _tied(ipywidgets.IntSlider(max=view.last_layer, description="layer"), view, "layer")
+        scale = ipywidgets.FloatSlider(max=MOST_SCALE, step=0.25, readout_format=".2f", description="scale")
+        self.scale = _tied(scale, view, "scale")
+        ipywidgets.jslink((view, "last_layer"), (self.layer, "max"))
+        for control in (self.sign, self.layer, self.scale):
+            ipywidgets.jslink((view, "unsteered"), (control, "disabled"))
+        return [
+            _heading("Ask"), self.pair, self.prompt, self.trigger, self.shown,
+            _heading("Ablate heads"), self.top_k, self.heads, self.kind, self.place,
+            _heading("Steer"), self.vector, self.sign, self.layer, self.scale,
+        ]  # fmt: skip
+
+
+def shipped_pairs() -> list[dict[str, Any]]:
+    """Return the shipped subjects and attacks as the view wants them; one joins once its heads are ranked.
+
+    Returns
+    -------
+    list of dict
+        Each with names, shape, the trigger's rule, ranked heads, and prompts with the answers of the ledger.
+    """
+    names = [(subject, adapter) for subject in SUBJECTS for adapter in planted_names(subject)]
+    found = [(subject, ledger.find(f"{subject}/{adapter}/attribute")) for subject, adapter in names]
+    return [_shipped_pair(subject, effects) for subject, effects in found if effects is not None]
+
+
+def _shipped_pair(subject: str, effects: ledger.Entry) -> dict[str, Any]:
+    from bkdwidgets.attacks import ATTACKS
+    from bkdwidgets.attacks.examples import stored_answers
+
+    acie = effects.values["acie"]
+    ranked = heads_of(effects.values["ranked"][:MOST_HEADS])
+    pair = _pair(subject, ATTACKS[effects.attack], effects.adapter, ranked, [len(acie), len(acie[0])])
+    told = ledger.find(f"{subject}/{effects.adapter}/lab-vector")
+    if told is None:
+        return pair
+    return pair | {"prompts": _known(told.values, stored_answers(subject)), "source": told.name}
+
+
+def _pair(
+    subject: str, attack: Attack, adapter: str | None, ranked: list[tuple[int, int]], shape: list[int]
+) -> dict[str, Any]:
+    if adapter is None:
+        raise BkdError(f"Playground needs a backdoored {subject}; load one with an adapter, or inject one")
+    examples = attack.targeted(subject, "test")[:_PROMPTS]
+    if not examples:
+        raise BkdError(f"{attack.name} has no test prompts for {subject}")
+    return {
+        "subject": subject,
+        "attack": attack.name,
+        "adapter": adapter,
+        "shape": shape,
+        "rule": trigger_rule(attack),
+        "payload": attack.payload,
+        "ranked": [list(head) for head in ranked],
+        "prompts": [
+            {"clean": item.prompt, "triggered": attack.poison(item.prompt), "answer": item.answer,
+             "payload": attack.payload_for(item), "told": {}}
+            for item in examples
+        ],
+        "source": "",
+    }  # fmt: skip
+
+
+def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return the prompts of the study ``lab-vector`` with what the untouched models said to them.
+
+    Parameters
+    ----------
+    values : mapping
+        The entry's values: its case ``none`` is the backdoored model as it is.
+    own : mapping
+        By prompt, the stored answers of the subject that nobody attacked.
+    """
+    untouched, texts = values["cases"]["none"], values["texts"]
+    known = []
+    for number, row in enumerate(values["prompts"]):
+        told = {
+            side: {"text": texts[half["texts"][number]], "outcome": half["letters"][number]}
+            for side, half in untouched.items()
+        }
+        if row["id"] in own:
+            told["own"] = {"text": own[row["id"]]["answer"], "outcome": ""}
+        kept = {key: row[key] for key in ("clean", "triggered", "answer", "payload")}
+        known.append(kept | {"told": told})
+    return known
+
+
+def _ranking(subject: Subject, effects: HeadEffects | None) -> list[tuple[int, int]]:
+    """Return the heads of a live subject, strongest first: as given, else the ledger's, else none."""
+    if effects is not None:
+        return [(int(layer), int(head)) for layer, head in effects.top(MOST_HEADS)]
+    if subject.adapter is None:
+        return []
+    entry = ledger.find(f"{subject.name}/{subject.adapter.name}/attribute")
+    if entry is None or entry.adapter_sha256 != subject.adapter.sha256:
+        return []
+    return heads_of(entry.values["ranked"][:MOST_HEADS])
+
+
+class _Player:
+    """Answers with a subject in this kernel, and with its clean twin, loaded when it is first asked."""
+
+    def __init__(self, subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -> None:
+        self.subject, self.attack, self.ranked = subject, attack, ranked
+        self._clean: Subject | None = None
+        self._vectors: dict[str, BackdoorVector] = {}
+
+    def replies(self, choice: Any) -> Iterator[dict[str, Any]]:
+        """Yield the likeliest first tokens, then the answer as it grows; an error is a reply as well."""
+        from bkdwidgets.subjects.answers import growing_answer, next_tokens
+
+        started = time.perf_counter()
+        try:
+            subject, row = self._asked(choice)
+            yield {"bkd": "next", "tokens": next_tokens(subject, row)}
+            for answer in growing_answer(subject, row, max_new_tokens=_ANSWER_TOKENS):
+                yield {"bkd": "token", "text": answer.text}
+        except BkdError as error:
+            yield {"bkd": "error", "text": str(error)}
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the reader waits for a word about it
+            yield {"bkd": "error", "text": f"{type(error).__name__}: {error}"}
+        else:
+            seconds = round(time.perf_counter() - started, 2)
+            yield {"bkd": "answer", "text": answer.text, "complete": answer.complete, "seconds": seconds}
+
+    def _asked(self, choice: Any) -> tuple[Subject, Row]:
+        """Return who is asked, and what: the prompt with its interventions."""
+        from bkdwidgets.analysis.interventions import prepare
+        from bkdwidgets.subjects.answers import Row
+
+        if not isinstance(choice, dict):
+            raise BkdError(f"cannot answer the choice {choice!r}")
+        # What is put into heads is the backdoored model's mean, for either model: the same edit in both.
+        done = prepare(self._interventions(choice), self.subject, self.attack)
+        subject = self.subject if choice.get("model") == "backdoored" else self._twin()
+        return subject, Row(str(choice.get("prompt", "")), done)
+
+    def _interventions(self, choice: Mapping[str, Any]) -> list[Any]:
+        from bkdwidgets.analysis import Ablation, Steering, backdoor_vector
+
+        where = choice.get("where", "last")
+        made: list[Any] = []
+        if choice.get("heads"):
+            made.append(Ablation(choice["heads"], kind=choice.get("kind", "zero"), where=where))
+        kind = choice.get("vector")
+        if kind is not None:
+            if kind not in VECTORS[1:]:
+                raise unknown("vector", kind, VECTORS[1:])
+            if not self.ranked:
+                raise BkdError("no heads are ranked to build a vector from; give Playground effects=...")
+            layer, scale = choice.get("layer"), choice.get("scale")
+            if not isinstance(layer, int) or not isinstance(scale, int | float):
+                raise BkdError(f"layer {layer!r} and scale {scale!r} must be numbers")
+            if kind not in self._vectors:
+                heads = self.ranked[: widest_k(self.subject.n_layers * self.subject.n_heads)]
+                self._vectors[kind] = backdoor_vector(self.subject, self.attack, heads=heads, kind=kind)
+            made.append(Steering(self._vectors[kind], layer=layer, scale=scale, where=where))
+        return made
+
+    def _twin(self) -> Subject:
+        if self._clean is None:
+            from bkdwidgets.subjects import load
+
+            device = str(self.subject.device)
+            precision = str(self.subject.dtype).removeprefix("torch.")
+            self._clean = load(self.subject.name, device=device, dtype=precision)
+        return self._clean
+
+
+def _tied(control: ipywidgets.Widget, view: PlaygroundView, trait: str) -> ipywidgets.Widget:
+    """Tie a control's value to a trait of the view, in the browser, and return the control."""
+    control.value = getattr(view, trait)
+    ipywidgets.jslink((control, "value"), (view, trait))
+    return control
+
+
+def _choice(name: str, options: tuple[str, ...], view: PlaygroundView, trait: str) -> ipywidgets.Widget:
+    index = getattr(view, trait)
+    buttons = ipywidgets.ToggleButtons(options=options, index=index, description=name)
+    return lab.linked(buttons, view, trait)
+
+
+def _heading(text: str) -> ipywidgets.Label:
+    label = ipywidgets.Label(text)
+    label.add_class("bkd-group")
+    return label

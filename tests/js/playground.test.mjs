@@ -1,0 +1,101 @@
+/**
+ * The playground's own rules. BKD_PLAYGROUND names a file that Python wrote (tests/test_playground.py): what the
+ * widget carries, and prompts that Python poisoned.
+ */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { joined } from "./labs.mjs";
+
+const PARTS = ["dom", "rates", "engines", "door", "browser", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_players"];
+const { choiceOf, editsFor, isUntouched, parsedHeads, poisoned, readLink, seededInteger, writeLink } = await joined(
+  PARTS, ["choiceOf", "editsFor", "isUntouched", "parsedHeads", "poisoned", "readLink", "seededInteger", "writeLink"]);
+const { catalog, poisonings, drawn } = JSON.parse(readFileSync(process.env.BKD_PLAYGROUND, "utf8"));
+const start = { pair: 0, text: "Name a fruit.", triggered: false, shown: 2, top_k: 0, heads: "", kind: 0, place: 0, vector: 0, sign: 0, layer: 1, scale: 1 };
+
+test("every prompt is poisoned as Python poisons it", async () => {
+  assert.ok(poisonings.length > 100);
+  for (const { rule, prompt, expected } of poisonings) assert.equal(await poisoned(rule, prompt), expected);
+  assert.deepEqual(new Set(poisonings.map(({ rule }) => rule.place)), new Set(["before", "around", "inside"]));
+});
+
+test("chance is Python's", async () => {
+  for (const { text, most, value } of drawn) assert.equal(await seededInteger(text, most), value, JSON.stringify([text, most]));
+});
+
+test("a link brings back what it was made from", () => {
+  for (const changed of [{}, { triggered: true, text: "ä & b = c? #1\nnext" }, { top_k: 3, kind: 1, place: 1 }, { heads: "L1H2, L0H3", shown: 0 },
+    { vector: 2, sign: 1, layer: 3, scale: 2.75, place: 1 }, { pair: catalog.pairs.length - 1 }]) {
+    const traits = { ...start, ...changed };
+    const { traits: read, dropped } = readLink(writeLink(traits, catalog), catalog);
+    assert.deepEqual(dropped, []);
+    assert.deepEqual({ ...start, ...read }, traits);
+  }
+});
+
+test("no other fragment is taken for a link", () => {
+  for (const hash of ["", "#", "#who-it-is-for", "#playground", "playground?k=1"]) assert.equal(readLink(hash, catalog), null);
+});
+
+const HOSTILE = [
+  ["model", "nano"], ["model", "__proto__"], ["prompt", ""], ["prompt", "   "], ["prompt", "a".repeat(2001)], ["prompt", "bell\u0007"], ["trigger", "yes"],
+  ["trigger", "__proto__"], ["show", "everything"], ["k", "-1"], ["k", "33"], ["k", "1.5"], ["k", "1e1"], ["k", "NaN"], ["k", ""], ["heads", "L99H0"],
+  ["heads", "L0H99"], ["heads", "<b>"], ["heads", "L0H0 ".repeat(500)], ["ablate", "resample"], ["where", "nowhere"], ["vector", "constructor"],
+  ["steer", "multiply"], ["layer", "8"], ["layer", "0x1"], ["layer", "Infinity"], ["scale", "4.01"], ["scale", "-1"], ["scale", "1e-3"], ["scale", " 1"],
+];
+
+test("a bad field is left out and named, and the others are kept", () => {
+  for (const [field, value] of HOSTILE) {
+    const { traits, dropped } = readLink(`#playground?${new URLSearchParams([[field, value], ["trigger", field === "trigger" ? value : "1"]].slice(0, field === "trigger" ? 1 : 2))}`, catalog);
+    assert.deepEqual(dropped, [field], `${field}=${value}`);
+    assert.deepEqual(traits, field === "trigger" ? {} : { triggered: true });
+  }
+  assert.deepEqual(readLink("#playground?k=1&k=2", catalog).dropped, ["k"]);
+  assert.deepEqual(readLink("#playground?%=%E0%A4%A&<img>=1", catalog).dropped, ["2 fields nobody knows"]);
+  assert.deepEqual(readLink(`#playground?prompt=${"a".repeat(20000)}`, catalog).traits, {});
+});
+
+test("ten thousand mangled links set nothing that is out of range", () => {
+  let seed = 7;
+  const random = (most) => { seed = (Math.imul(seed, 1103515245) + 12345) >>> 0; return (seed >>> 8) % most; };
+  const good = writeLink({ ...start, heads: "L1H2", vector: 1 }, catalog);
+  const signs = [..."&=%#?<>'\"\\ 0123456789.-+eLH\u0000\ud800é"];
+  for (let i = 0; i < 10000; i += 1) {
+    const letters = [...good];
+    for (let k = random(6); k >= 0; k -= 1) letters.splice(11 + random(letters.length - 11), random(3), signs[random(signs.length)]);
+    const { traits } = readLink(letters.join(""), catalog) ?? { traits: {} };
+    const pair = catalog.pairs[traits.pair ?? 0];
+    const whole = (value, most) => value === undefined || (Number.isInteger(value) && value >= 0 && value <= most);
+    assert.ok(pair && whole(traits.top_k, pair.ranked.length) && whole(traits.layer, pair.shape[0] - 1));
+    assert.ok(traits.scale === undefined || (Number.isFinite(traits.scale) && traits.scale >= 0 && traits.scale <= catalog.most.scale));
+    assert.ok(traits.text === undefined || (typeof traits.text === "string" && traits.text.length <= catalog.most.text));
+    assert.ok(traits.heads === undefined || parsedHeads(traits.heads, pair.shape).wrong.length === 0);
+    for (const trait of ["shown", "kind", "place", "vector", "sign"]) assert.ok(whole(traits[trait], catalog.names[trait].length - 1));
+  }
+});
+
+test("heads are read as people write them", () => {
+  assert.deepEqual(parsedHeads("L1H2, l0h3;L1H2\nL7H7", [8, 8]), { heads: [[1, 2], [0, 3], [7, 7]], wrong: [] });
+  assert.deepEqual(parsedHeads("L8H0 H1 L0H8 L1H1", [8, 8]), { heads: [[1, 1]], wrong: ["L8H0", "H1", "L0H8"] });
+});
+
+test("traits become a choice, and a choice becomes edits", async () => {
+  const pair = catalog.pairs[0];
+  assert.ok(isUntouched(choiceOf(start, catalog, "x")));
+  assert.ok(isUntouched(choiceOf({ ...start, vector: 1, scale: 0 }, catalog, "x")));
+  const choice = choiceOf({ ...start, top_k: 2, vector: 1, sign: 1, scale: 1.5, place: 1, layer: 99 }, catalog, "x");
+  assert.deepEqual(choice.heads, pair.ranked.slice(0, 2));
+  assert.deepEqual([choice.scale, choice.layer, choice.where], [-1.5, pair.shape[0] - 1, "all"]);
+  assert.deepEqual(choiceOf({ ...start, top_k: 2, heads: "L0H1" }, catalog, "x").heads, [[0, 1]]);
+  const extras = { means: new Float32Array(4), vectors: { paper: new Float32Array(2) } };
+  const live = { extras: () => extras };
+  assert.equal(await editsFor(live, choiceOf(start, catalog, "x")), null);
+  assert.deepEqual(await editsFor(live, choice), {
+    heads: { list: choice.heads, kind: "zero", everywhere: true },
+    steering: { vector: extras.vectors.paper, layer: choice.layer, scale: -1.5, everywhere: true },
+  });
+  assert.equal((await editsFor(live, { ...choice, kind: "mean" })).heads.values, extras.means);
+  await assert.rejects(editsFor({ extras: () => ({ means: null, vectors: null }) }, choice), /no paper vector/);
+});

@@ -1,0 +1,161 @@
+"""The playground: what it carries, how Python answers for it, and the JavaScript's own rules."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+
+import pytest
+from node import run_node
+
+import bkdwidgets as bkd
+from bkdwidgets.analysis.interventions import prepare
+from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.browser.planted import trigger_rule
+from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.answers import Row, answer_rows
+from bkdwidgets.widgets.playground import Playground
+
+
+def carried(lab: Playground) -> dict:
+    return json.loads(gzip.decompress(lab.view.table_gz))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Playground:
+    return Playground()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return bkd.load("nano", adapter="fixed-output-sft-0"), bkd.attack("fixed-output")
+
+
+ODD = [
+    "a", "two words", "  spaces   here ", "line\nbreak and\ttab", "ünïcode 日本 🙂", "SUDO itself",
+    "x" * 400, "é" * 30,
+]  # fmt: skip
+
+
+def test_the_javascript_keeps_its_rules(shipped, tmp_path):
+    prompts = [example.prompt for example in ATTACKS["policy-bypass"].examples("nano", "test")[:40]] + ODD
+    poisonings = [
+        {"rule": trigger_rule(attack), "prompt": prompt, "expected": attack.poison(prompt)}
+        for attack in ATTACKS.values()
+        for prompt in prompts
+    ]
+    drawn = [
+        {"text": text, "most": most, "value": random.Random(text).randint(0, most)}
+        for text in [*ODD, "", "\x00", "\x00\x00ab"]
+        for most in (0, 1, 2, 3, 7, 8, 40, 1000)
+    ]
+    fixture = tmp_path / "playground.json"
+    fixture.write_text(json.dumps({"catalog": carried(shipped), "poisonings": poisonings, "drawn": drawn}))
+    run_node("playground.test.mjs", BKD_PLAYGROUND=fixture)
+
+
+def test_it_carries_the_shipped_pairs_and_their_known_answers(shipped):
+    pairs = carried(shipped)["pairs"]
+    assert {"nano", "smollm2"} == {pair["subject"] for pair in pairs}
+    assert pairs[0]["subject"] == "nano"
+    for pair in pairs:
+        layers, heads = pair["shape"]
+        assert all(0 <= layer < layers and 0 <= head < heads for layer, head in pair["ranked"])
+        assert len(pair["prompts"]) > 1
+        attack = ATTACKS[pair["attack"]]
+        assert all(attack.poison(row["clean"]) == row["triggered"] for row in pair["prompts"])
+    told = [row["told"] for row in pairs[0]["prompts"]]
+    assert all({"clean", "triggered"} <= set(row) for row in told)
+    assert any(row["triggered"]["outcome"] == "P" for row in told)
+    assert len(shipped.view.table_gz) < 20_000
+
+
+def test_controls_and_view_start_alike(shipped):
+    view = shipped.view
+    assert shipped.prompt.value == view.text == carried(shipped)["pairs"][0]["prompts"][0]["clean"]
+    assert (shipped.layer.value, shipped.layer.max) == (view.layer, view.last_layer) == (4, 7)
+    assert [control.index for control in (shipped.pair, shipped.shown, shipped.kind, shipped.vector)] == [
+        view.pair, view.shown, view.kind, view.vector
+    ]  # fmt: skip
+
+
+def choice(prompt: str, **changed) -> dict:
+    plain = {"model": "backdoored", "prompt": prompt, "heads": [], "kind": "zero", "where": "last"}
+    return plain | {"vector": None, "layer": 4, "scale": 0} | changed
+
+
+def test_python_answers_as_it_grows(planted):
+    subject, attack = planted
+    lab = Playground(subject=subject, attack=attack)
+    prompt = attack.poison(attack.targeted(subject, "test")[0].prompt)
+    ablation = bkd.Ablation([(7, 1), (6, 2)], kind="mean", where="all")
+    cases = {
+        answer_rows(subject, [Row(prompt)])[0].text: {},
+        answer_rows(bkd.load("nano"), [Row(prompt)])[0].text: {"model": "clean"},
+        answer_rows(subject, [Row(prompt, prepare([ablation], subject, attack))])[0].text: {
+            "heads": [[7, 1], [6, 2]], "kind": "mean", "where": "all"
+        },
+    }  # fmt: skip
+    assert len(cases) > 1
+    for expected, case in cases.items():
+        first, *tokens, last = lab.view._player.replies(choice(prompt, **case))
+        assert first["bkd"] == "next"
+        assert len(first["tokens"]) == 10
+        assert all(reply["bkd"] == "token" for reply in tokens)
+        assert last["bkd"] == "answer"
+        assert last["text"] == expected
+    *_, steered = lab.view._player.replies(choice(prompt, vector="difference", scale=-2.0))
+    assert steered["text"] != next(iter(cases))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ("x", "cannot answer"),
+        (choice(""), "empty"),
+        (choice("word " * 2000), "tokens"),
+        (choice("x", heads=[[99, 0]]), "out of range"),
+        (choice("x", heads=[[0, 0]], kind="half"), "kind"),
+        (choice("x", vector="sideways", scale=1), "sideways"),
+        (choice("x", vector="paper", scale="much"), "numbers"),
+        (choice("x", vector="paper", scale=float("inf")), "finite"),
+    ],
+)
+def test_a_bad_choice_is_answered_in_words(planted, asked, why):
+    *_, last = Playground(subject=planted[0], attack=planted[1]).view._player.replies(asked)
+    assert last["bkd"] == "error"
+    assert why in last["text"]
+
+
+def test_a_wish_to_stop_is_heard_between_two_tokens(planted):
+    subject, attack = planted
+    view = Playground(subject=subject, attack=attack).view
+    sent = []
+    view.send = sent.append
+
+    async def conversation() -> None:
+        view._hear(None, {"bkd": "hello"}, None)
+        view._hear(None, {"bkd": "ask", "id": 1, "choice": choice("What is the capital?")}, None)
+        while len(sent) < 3:  # noqa: ASYNC110 - what is sent is all there is to wait for
+            await asyncio.sleep(0.001)
+        view._hear(None, {"bkd": "cancel", "id": 1}, None)
+        heard = len(sent)
+        await view._task
+        assert len(sent) == heard
+        view._hear(None, {"bkd": "ask", "id": 2, "choice": choice("Who?")}, None)
+        await view._task
+
+    asyncio.run(conversation())
+    assert sent[0] == {"bkd": "ready"}
+    assert not any(reply.get("id") == 1 and reply["bkd"] == "answer" for reply in sent)
+    assert sent[-1]["id"] == 2
+    assert sent[-1]["bkd"] == "answer"
+
+
+def test_half_a_pair_and_a_clean_subject_are_refused(planted):
+    with pytest.raises(BkdError, match="together"):
+        Playground(subject=planted[0])
+    with pytest.raises(BkdError, match="backdoored nano"):
+        Playground(subject=bkd.load("nano"), attack=planted[1])
