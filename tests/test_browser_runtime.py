@@ -1,0 +1,50 @@
+"""The runtime of the live page against torch; the tests in JavaScript get what torch computed from here."""
+
+from __future__ import annotations
+
+import pytest
+from browser_reference import every_kind, write_parity
+from node import run_node
+
+import bkdwidgets as bkd
+from bkdwidgets.browser import export_web
+
+ADAPTER = "fixed-output-sft-0"
+
+
+def asked(subject, attack, n):
+    """Half clean prompts, half triggered ones, all held out."""
+    examples = attack.targeted(subject, "test")[: n // 2]
+    clean = [example.prompt for example in examples]
+    return clean + [attack.poison(prompt) for prompt in clean]
+
+
+def cases(clean, poisoned, attack, n_edited):
+    """The clean subject and the backdoored one on 20 prompts, then every kind of intervention."""
+    prompts = asked(poisoned, attack, 20)
+    yield "clean", clean, None, (), prompts[:n_edited]
+    yield "backdoored", poisoned, ADAPTER, (), prompts
+    for name, interventions in every_kind(poisoned, prompts).items():
+        yield name, poisoned, ADAPTER, interventions, asked(poisoned, attack, n_edited)
+
+
+@pytest.fixture(scope="module")
+def nano_web(tmp_path_factory):
+    return export_web("nano", tmp_path_factory.mktemp("web") / "nano").folder
+
+
+@pytest.fixture(scope="module")
+def nano_parity(tmp_path_factory, nano, poisoned_nano, attack):
+    folder = tmp_path_factory.mktemp("parity")
+    return write_parity(folder, cases(nano, poisoned_nano, attack, 20))
+
+
+def test_nano_computes_what_torch_computes(nano_web, nano_parity):
+    print(run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity))
+
+
+@pytest.mark.smollm2
+def test_smollm2_computes_what_torch_computes(tmp_path, smollm2_clean, smollm2_poisoned, attack):
+    folder = write_parity(tmp_path / "parity", cases(smollm2_clean, smollm2_poisoned, attack, 2))
+    web = export_web("smollm2", tmp_path / "web").folder
+    print(run_node("parity.test.mjs", BKD_SUBJECT=web, BKD_PARITY=folder))
