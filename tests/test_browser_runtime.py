@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser_reference import every_kind, write_parity
+from browser_tiny import write_tiny
 from node import run_node
 
 import bkdwidgets as bkd
@@ -41,6 +42,15 @@ def nano_parity(tmp_path_factory, nano, poisoned_nano, attack):
 
 def test_nano_computes_what_torch_computes(nano_web, nano_parity):
     print(run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity))
+
+
+@pytest.fixture(scope="module")
+def tiny_web(tmp_path_factory):
+    return write_tiny(tmp_path_factory.mktemp("tiny") / "web")
+
+
+def test_slots_adapters_edits_and_quantized_blocks(nano_web, tiny_web):
+    run_node("runtime.test.mjs", BKD_NANO=nano_web, BKD_TINY=tiny_web)
 
 
 @pytest.mark.smollm2
