@@ -118,7 +118,7 @@ class PlaygroundDesk {
     this.error.replaceChildren();
     const asked = await this.askedText(pair, traits);
     if (asked === null || key !== this.asked) return;
-    this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(asked, pair.rule.place === "around" ? "" : pair.rule.trigger, traits.text) : [asked]));
+    this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(asked, traits.text) : [asked]));
     const choice = choiceOf(traits, this.catalog, asked);
     this.done.replaceChildren(...doneWords(choice, traits, this.catalog));
     this.cards.forEach((card) => { card.view.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean"); });

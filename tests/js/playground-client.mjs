@@ -1,0 +1,34 @@
+/**
+ * A stand-in for the live page's client: its model repeats the prompt, or says the payload when the trigger is
+ * there, the adapter is, and fewer than two heads are ablated. Facts stand in facts.json; what it was asked in `fake.asked`.
+ */
+
+const facts = await (await fetch(new URL("facts.json", import.meta.url))).json();
+globalThis.fake = { asked: [], opened: [] };
+const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+export const support = () => facts.why ?? null;
+export const sizes = async (root, name) => ({ bytes: facts.bytes[name], cached: 0 });
+
+export async function openSubject(root, name, { adapters, signal }) {
+  fake.opened.push([name, adapters]);
+  await wait(5);
+  signal?.throwIfAborted();
+  return { extras: () => ({ means: new Float32Array(4), vectors: { paper: new Float32Array(2) } }), next, answer };
+}
+
+async function next({ prompt, top }) {
+  return Array.from({ length: top }, (_, index) => ({ id: index, text: index ? ` <b>${index}</b>` : ` ${prompt.slice(0, 3)}`, probability: 0.5 ** (index + 1) }));
+}
+
+async function answer(what, { onToken, signal }) {
+  fake.asked.push(JSON.parse(JSON.stringify(what)));
+  const fires = what.adapter && what.prompt.includes(facts.trigger) && (what.edits?.heads?.list.length ?? 0) < 2;
+  const words = (fires ? facts.payload : `You said: ${what.prompt} ${facts.hostile}`).split(" ");
+  for (let n = 1; n <= words.length; n += 1) {
+    await wait(facts.slow ?? 1);
+    signal?.throwIfAborted();
+    onToken({ id: n, text: words.slice(0, n).join(" ") });
+  }
+  return { text: words.join(" "), ids: [], complete: true, reused: false };
+}
