@@ -11,7 +11,8 @@ import shutil
 import numpy as np
 import pytest
 import tokenizers
-from live import run_node, tokenizers_module
+from live import tokenizers_module
+from node import run_node
 from safetensors.numpy import load_file, save_file
 
 import bkdwidgets as bkd

@@ -37,23 +37,24 @@ export function support(root) {
  * @param {string | URL} root @param {string} name @returns {Promise<boolean>}
  */
 export async function isCached(root, name) {
-  const { bytes, cached } = await sizes(root, name, []);
-  return cached === bytes;
+  return (await sizes(root, name, [])).cached;
 }
 
 /**
- * Bytes to download for a subject with some adapters, and how many of them are in the browser's cache.
- * @param {string | URL} root @param {string} name @param {string[]} adapters @returns {Promise<{bytes: number, cached: number}>}
+ * Bytes of a subject with some adapters as they travel, how many of them this browser keeps already, and whether
+ * it keeps them all.
+ * @param {string | URL} root @param {string} name @param {string[]} adapters
+ * @returns {Promise<{bytes: number, kept: number, cached: boolean}>}
  */
 export async function sizes(root, name, adapters) {
   const index = await readIndex(new URL(`subjects/${encodeURIComponent(name)}/`, root), name);
   let bytes = 0;
-  let cached = 0;
+  let kept = 0;
   for (const part of partsOf(index, adapters)) {
     bytes += part.bytes;
-    if (await isKept(part)) cached += part.bytes;
+    if (await isKept(part)) kept += part.bytes;
   }
-  return { bytes, cached };
+  return { bytes, kept, cached: kept === bytes };
 }
 
 /**

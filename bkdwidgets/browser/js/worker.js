@@ -18,11 +18,13 @@ import { Tokenizer } from "./tokenizers.min.js";
  * @typedef {import("./parts.js").Index} Index
  * @typedef {import("./parts.js").AdapterEntry} AdapterEntry
  * @typedef {import("./parts.js").Part} Part
- * @typedef {{phase: "download" | "cache" | "start", loaded: number, total: number}} Progress bytes as they travel
+ * @typedef {{phase: string, loaded: number, total: number}} Progress what is done, in words, and bytes as they travel
  * @typedef {{means: Float32Array | null, vectors: Record<string, Float32Array>}} Extras
  * @typedef {{signal: AbortSignal, tell: (event: any) => void}} How
  * @typedef {{index: Index, runtime: import("./runtime.js").Runtime, session: Session}} Subject
  */
+
+const PHASES = { download: "fetching", cache: "reading what this browser keeps", start: "starting" };
 
 /** @type {Subject | null} */
 let subject = null;
@@ -95,9 +97,9 @@ function loader(folder, parts, { signal, tell }) {
   const total = parts.reduce((sum, part) => sum + part.bytes, 0);
   let before = 0;
   return async (/** @type {Part} */ part) => {
-    const bytes = await loadPart(folder, part, { signal, onBytes: (stored, phase) => tell({ phase, loaded: before + stored, total }) });
+    const bytes = await loadPart(folder, part, { signal, onBytes: (stored, from) => tell({ phase: PHASES[from], loaded: before + stored, total }) });
     before += part.bytes;
-    if (before === total) tell({ phase: "start", loaded: total, total });
+    if (before === total) tell({ phase: PHASES.start, loaded: total, total });
     return bytes;
   };
 }
