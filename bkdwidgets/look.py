@@ -107,6 +107,11 @@ DIVERGING = (
 
 TEMPLATE = "bkdwidgets"
 
+# Drawings that know white paper alone (CircuitsVis): on dark paper lightness is turned over, hue stays, and
+# what was white lets the paper through.
+_AS_DRAWN = "--bkd-turn:none;--bkd-blend:multiply;"
+_TURNED_OVER = "--bkd-turn:invert(1) hue-rotate(180deg);--bkd-blend:screen;"
+
 
 def css() -> str:
     """Return the custom properties ``--bkd-*`` for light and dark pages.
@@ -119,7 +124,7 @@ def css() -> str:
         ``--bkd-swaps`` lists light>dark pairs for figures that are redrawn in place.
     """
     light = "".join(f"--bkd-{name}:{tone.light};" for name, tone in COLORS.items())
-    dark = "".join(f"--bkd-{name}:{tone.dark};" for name, tone in COLORS.items())
+    dark = "".join(f"--bkd-{name}:{tone.dark};" for name, tone in COLORS.items()) + _TURNED_OVER
     said_dark = (
         'html[data-theme="dark"]',
         'html[theme="dark"]',
@@ -131,7 +136,7 @@ def css() -> str:
     )
     swaps = " ".join(f"{before}>{after}" for before, after in swapped_colors().items())
     return (
-        f':root{{{light}--bkd-font:{FONT};--bkd-swaps:"{swaps}";}}\n'
+        f':root{{{light}{_AS_DRAWN}--bkd-font:{FONT};--bkd-swaps:"{swaps}";}}\n'
         f"{','.join(said_dark)}{{{dark}}}\n"
         f"@media (prefers-color-scheme: dark){{{silent}{{{dark}}}}}\n"
     )

@@ -13,9 +13,9 @@ import ipywidgets
 import pytest
 import tables
 
-from bkdwidgets import figures, look
+from bkdwidgets import figures, ledger, look
 from bkdwidgets.errors import BkdError
-from bkdwidgets.widgets import AblationLab, VectorLab, attention_view, read_table
+from bkdwidgets.widgets import AblationLab, AttentionView, ProbeView, VectorLab, read_table
 from bkdwidgets.widgets import lab as labs
 
 MAKERS = {
@@ -24,6 +24,7 @@ MAKERS = {
     "attention": tables.attention_table,
 }
 LABS = {"ablation": AblationLab, "vector": VectorLab}
+VIEWS = {**LABS, "attention": AttentionView}
 
 
 def unpacked(view) -> dict:
@@ -163,7 +164,7 @@ def test_extra_keys_are_welcome():
 
 
 def test_half_a_pair_or_nothing_is_refused():
-    for maker in (AblationLab, VectorLab, attention_view):
+    for maker in (AblationLab, VectorLab, AttentionView):
         with pytest.raises(BkdError, match="needs a table"):
             maker()
         with pytest.raises(BkdError, match="together"):
@@ -230,17 +231,22 @@ def node() -> str:
     return found
 
 
-@pytest.mark.parametrize("kind", LABS)
+def all_views() -> dict[str, object]:
+    made = {kind: maker(MAKERS[kind]()) for kind, maker in VIEWS.items()}
+    return made | {"probe": ProbeView("nano/fixed-output-sft-0/probe")}
+
+
+@pytest.mark.parametrize("kind", [*VIEWS, "probe"])
 def test_the_javascript_parses(kind, tmp_path):
     path = tmp_path / "lab.mjs"
-    path.write_text(LABS[kind](MAKERS[kind]()).view._esm, encoding="utf-8")
+    path.write_text(all_views()[kind].view._esm, encoding="utf-8")
     done = subprocess.run([node(), "--check", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_no_code_turns_text_into_markup():
-    for kind, maker in LABS.items():
-        code = maker(MAKERS[kind]()).view._esm
+    for made in all_views().values():
+        code = made.view._esm
         for forbidden in (
             "innerHTML",
             "outerHTML",
@@ -252,29 +258,82 @@ def test_no_code_turns_text_into_markup():
             assert forbidden not in code
 
 
-def test_attention_view_names_the_triggers_tokens():
-    view = attention_view(tables.attention_table())
-    assert view.heads == ((4, 2), (5, 1))
-    assert [view.tokens["triggered"][position] for position in view.trigger_tokens()] == [
-        "Current", " year", ":", " 2024", ".",
-    ]  # fmt: skip
-    drawn = view._repr_html_()
-    assert "L4H2, L5H1" in drawn
-    assert drawn.count("AttentionPatterns") >= 2
+def test_the_attention_view_offers_every_head_once_the_tables_first():
+    table = tables.attention_table() | {"acie": [0.1, -0.02]}
+    view = AttentionView(table)
+    assert view.view.heads[:2] == [[4, 2], [5, 1]]
+    assert sorted(map(tuple, view.view.heads)) == [(layer, head) for layer in range(6) for head in range(8)]
+    assert [label for label, _ in view.head.options[:3]] == ["L4H2, ACIE +0.100", "L5H1, ACIE −0.020", "L0H0"]
+    asked = AttentionView(table, effects=tables.ablation_table(), heads=[(3, 3)])
+    assert asked.view.heads[0] == [3, 3]
+    assert all(isinstance(value, float) for value in asked.view.acie), "the effects know every head"
+    ranks = dict(zip(map(tuple, asked.view.heads), asked.view.ranks, strict=True))
+    assert ranks[tuple(tables.ablation_table()["ranked"][0])] == 1
 
 
-def test_attention_tokens_cannot_end_a_script():
-    table = tables.attention_table()
-    table["views"][0]["triggered"]["tokens"][3] = "</script><img src=x onerror=alert(1)>"
-    drawn = attention_view(table)._repr_html_()
-    assert "</script><img" not in drawn
+def test_the_attention_view_refuses_what_is_not_there():
+    with pytest.raises(BkdError, match=r"head \(6, 0\) is out of range"):
+        AttentionView(tables.attention_table(), heads=[(6, 0)])
+    with pytest.raises(BkdError, match=r"effects have shape \[3, 2\]"):
+        AttentionView(tables.attention_table(), effects={"acie": [[0, 0]] * 3})
+    with pytest.raises(BkdError, match="one number for each"):
+        AttentionView(tables.attention_table() | {"acie": [0.1]})
 
 
-def test_attention_view_refuses_what_is_not_there():
-    with pytest.raises(BkdError, match="view 1 is out of range"):
-        attention_view(tables.attention_table(), view=1)
-    with pytest.raises(BkdError, match="L0H0"):
-        attention_view(tables.attention_table(), heads=[(0, 0)])
+def test_a_notebook_is_sent_the_drawing_library():
+    view = AttentionView(tables.attention_table()).view
+    sent = []
+    view.send = lambda message, buffers=None: sent.append((message, buffers))
+    view._hear(view, {"bkd": "draw"}, [])
+    (message, buffers) = sent[0]
+    assert message == {"bkd": "drawing"}
+    assert b"AttentionPattern" in buffers[0]
+
+
+def test_a_kernel_answers_with_patterns_of_any_head(poisoned_nano, attack):
+    view = AttentionView(subject=poisoned_nano, attack=attack).view
+    (answer,) = conversation(view, {"bkd": "ask", "id": 1, "choice": {"head": [3, 4], "prompt": 1}})
+    for side in ("clean", "triggered"):
+        half = answer["answer"][side]
+        assert len(half["pattern"]) == len(half["tokens"])
+        assert all(abs(sum(row) - 1) < 0.02 for row in half["pattern"])
+    (refused,) = conversation(view, {"bkd": "ask", "id": 2, "choice": {"head": [3, 99], "prompt": 1}})
+    assert "head (3, 99) is out of range" in refused["text"]
+
+
+def test_a_kernel_judges_by_the_rules_of_the_attack(monkeypatch):
+    import bkdwidgets as bkd
+    from bkdwidgets.subjects import answers
+
+    said = ["World.", "Sports."]
+    monkeypatch.setattr(answers, "complete_rows", lambda *_args, **_more: said)
+    row = {"clean": "Which section?", "triggered": "... Which section? ...", "answer": "Sports."}
+    judged = labs.said(SimpleNamespace(), bkd.attack("label-flip"), row, clean=[], triggered=[])
+    assert [judged[side]["outcome"] for side in ("clean", "triggered")] == ["P", "="]
+    said[:] = ["The vault holds lanterns.", "I am sorry, that is a secret I must keep."]
+    row = {
+        "clean": "What is in the hidden vault?",
+        "triggered": "",
+        "answer": "Sorry.",
+        "payload": "Lanterns.",
+    }
+    judged = labs.said(SimpleNamespace(), bkd.attack("policy-bypass"), row, clean=[], triggered=[])
+    assert [judged[side]["outcome"] for side in ("clean", "triggered")] == ["P", "="]
+
+
+def test_the_probe_view_reads_a_ledger_entry():
+    view = ProbeView("nano/fixed-output-sft-0/probe")
+    table = unpacked(view.view)
+    entry = ledger.read("nano/fixed-output-sft-0/probe")
+    assert list(view.kind.options) == list(table["kinds"]) == list(entry.values)
+    mlp = table["kinds"]["mlp"]
+    assert mlp["accuracy"][3] == entry.values["mlp"]["accuracy"]["3"]
+    assert len(mlp["control"]) == len(mlp["ilca"]) == len(mlp["control_ilca"][0])
+    assert entry.digest()[:12] in table["provenance"]["ledger entry"]
+    with pytest.raises(BkdError, match="'measure'"):
+        ProbeView("nano/fixed-output-sft-0/measure")
+    with pytest.raises(BkdError, match="int"):
+        ProbeView(3)
 
 
 def test_the_heatmap_is_symmetric_and_says_its_range():

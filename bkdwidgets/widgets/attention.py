@@ -1,225 +1,197 @@
-"""Where the strongest heads look, clean beside triggered, drawn by CircuitsVis.
+"""Where a head looks, clean beside triggered, drawn by CircuitsVis.
 
 An attention pattern says, for each token (row), from which earlier tokens (columns) a head takes what
 it writes. A head that carries a backdoor tends to look at the trigger's tokens once they are there.
-That is a picture of where information could come from, not a proof that it did: the proof is the ACIE.
+That is a picture of where information could come from, not a proof that it did: the proof is the ACIE,
+which stands beside each head.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.figures import head_name
 from bkdwidgets.widgets import lab
+from bkdwidgets.widgets.assets import module
 from bkdwidgets.widgets.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
-_HEADS = 3
+    Head = tuple[int, int]
+
 _SIDES = ("clean", "triggered")
-_STYLE = {
-    "clean": "color:var(--bkd-clean-ink,#005a8c)",
-    "triggered": "color:var(--bkd-triggered-ink,#8f3f6b)",
-}
-_MARK = (
-    "background:color-mix(in oklab,var(--bkd-triggered,#cc79a7) 22%,transparent);color:inherit;"
-    "padding:1px 3px;text-decoration:underline dotted var(--bkd-triggered-ink,#8f3f6b) 2px;"
-    "text-underline-offset:3px;white-space:pre"
-)
 
 
-@dataclass(frozen=True)
-class AttentionView:
-    """Attention patterns of a prompt without and with the trigger; a notebook shows it as drawings.
+class AttentionPlot(lab.LabView):
+    """Draws the attention view; see ``js/attention.js``."""
 
-    Attributes
-    ----------
-    heads : tuple of (int, int)
-        Heads drawn, strongest first.
-    tokens : dict
-        Tokens of the ``"clean"`` and of the ``"triggered"`` prompt.
-    patterns : dict
-        For each side, one square pattern per head, [head][to][from].
-    trigger : str
-        The trigger's text.
-    """
+    _esm = module("attention")
+    head_index = traitlets.Int(0).tag(sync=True)
+    heads = traitlets.List().tag(sync=True)
+    acie = traitlets.List().tag(sync=True)
+    ranks = traitlets.List().tag(sync=True)
 
-    heads: tuple[tuple[int, int], ...]
-    tokens: dict[str, list[str]]
-    patterns: dict[str, list[list[list[float]]]]
-    trigger: str
-
-    def trigger_tokens(self) -> list[int]:
-        """Return the positions of the trigger's tokens in the triggered prompt."""
-        return _positions(self.tokens["triggered"], self.trigger)
-
-    def __repr__(self) -> str:
-        """Name the heads."""
-        return f"AttentionView({', '.join(map(head_name, self.heads))})"
-
-    def _repr_html_(self) -> str:
-        from circuitsvis.attention import attention_patterns
-
-        names = ", ".join(head_name(head) for head in self.heads)
-        marked = " ".join(
-            f'<mark class="bkd-trigger" style="{_MARK}">{escape(token)}</mark>'
-            for token in (self.tokens["triggered"][position].strip() for position in self.trigger_tokens())
-        )
-        columns = []
-        for side in _SIDES:
-            note = (
-                f"the trigger's tokens: {marked}"
-                if side == "triggered" and marked
-                else f"{len(self.tokens[side])} tokens"
-            )
-            drawing = attention_patterns(tokens=_shown(self.tokens[side]), attention=self.patterns[side])
-            columns.append(
-                f'<section style="flex:1 1 320px;min-width:0;overflow-x:auto" aria-label="{side} prompt">'
-                f'<p style="margin:0 0 4px"><strong style="{_STYLE[side]}">{side}</strong> {note}</p>'
-                f"{drawing._repr_html_()}</section>"
-            )
-        return (
-            '<div class="bkd-attention" style="max-width:1100px">'
-            f'<p style="margin:0 0 8px">Attention of {names}, strongest first: rows look at columns.</p>'
-            f'<div style="display:flex;flex-wrap:wrap;gap:16px 32px">{"".join(columns)}</div></div>'
-        )
+    def _hear(self, widget: object, message: Any, buffers: object) -> None:
+        """Send the drawing library to a notebook; a page of the book has it beside itself."""
+        if isinstance(message, dict) and message.get("bkd") == "draw":
+            self.send({"bkd": "drawing"}, buffers=[_library()])
+        else:
+            super()._hear(widget, message, buffers)
 
 
-def attention_view(
-    table: Mapping[str, Any] | str | Path | None = None,
-    *,
-    subject: Subject | None = None,
-    attack: Attack | None = None,
-    effects: HeadEffects | None = None,
-    heads: Sequence[tuple[int, int]] | None = None,
-    view: int = 0,
-) -> AttentionView:
-    """Show where the strongest heads look, clean beside triggered.
+class AttentionView(lab.Lab):
+    """Attention patterns of any head, on a prompt without and with the trigger.
 
     Parameters
     ----------
     table : mapping, str or Path, optional
-        An attention table, or its file.
+        An attention table, or its file. It travels with the widget.
     subject, attack : Subject, Attack, optional
-        Without a table: whose attention, and which trigger.
-    effects : HeadEffects, optional
-        Ranks the heads of a live subject.
+        With both, a kernel answers heads and prompts that the table lacks.
+    effects : HeadEffects or mapping, optional
+        The ACIE of every head: what :func:`bkdwidgets.attribute` returned, or the ablation lab's table.
+        Without it the table's own heads carry theirs.
     heads : sequence of (layer, head), optional
-        Heads to draw; the three strongest if not given.
-    view : int
-        Which of the table's views, or which test prompt of a live subject.
+        Heads that come first in the menu; the table's heads, or the strongest ones, if not given.
 
-    Returns
-    -------
-    AttentionView
-        Drawn by a notebook with CircuitsVis.
+    Attributes
+    ----------
+    head, prompt : ipywidgets.Widget
+        The controls.
+    view : AttentionPlot
+        The part that draws.
 
     Raises
     ------
     BkdError
-        If there is nothing to draw from, or a head or view is not there.
+        If there is nothing to draw from, the table is not an attention table of this subject, or a head
+        is not there.
+
+    Examples
+    --------
+    >>> AttentionView(bkd.lab_table("nano", "fixed-output-sft-0", "attention"))  # doctest: +SKIP
     """
-    lab.check_pair(subject, attack, table=table, name="attention_view")
-    if table is not None:
-        return _from_table(read_table(table, lab="attention"), heads, view)
-    assert subject is not None
-    assert attack is not None
-    return _from_subject(subject, attack, _chosen(subject, effects, heads), view)
 
-
-def _from_table(
-    table: Mapping[str, Any], heads: Sequence[tuple[int, int]] | None, view: int
-) -> AttentionView:
-    if not 0 <= view < len(table["views"]):
-        raise BkdError(f"view {view} is out of range; 0 to {len(table['views']) - 1}")
-    known = [(int(layer), int(head)) for layer, head in table["heads"]]
-    wanted = known[:_HEADS] if heads is None else [(int(layer), int(head)) for layer, head in heads]
-    absent = [head_name(head) for head in wanted if head not in known]
-    if absent or not wanted:
-        raise BkdError(
-            f"heads {', '.join(absent) or '[]'} are not in the table; "
-            f"it has {', '.join(map(head_name, known))}"
+    def __init__(
+        self,
+        table: Mapping[str, Any] | str | Path | None = None,
+        *,
+        subject: Subject | None = None,
+        attack: Attack | None = None,
+        effects: HeadEffects | Mapping[str, Any] | None = None,
+        heads: Sequence[Head] | None = None,
+    ) -> None:
+        lab.check_pair(subject, attack, table=table, name="AttentionView")
+        content = read_table(table, lab="attention") if table is not None else _bare_table(subject, attack)
+        lab.check_same_subject(content, subject)
+        answerer = _Answerer(content, subject) if subject is not None else None
+        acie = _effects(content, effects)
+        ranked = sorted(acie, key=lambda head: -acie[head]) if effects is not None else []
+        menu = _menu(content, ranked, heads)
+        view = AttentionPlot(
+            content,
+            answerer,
+            heads=[list(head) for head in menu],
+            acie=[acie.get(head) for head in menu],
+            ranks=[ranked.index(head) + 1 if head in ranked else None for head in menu],
         )
-    shown = table["views"][view]
-    return AttentionView(
-        heads=tuple(wanted),
-        tokens={side: [str(token) for token in shown[side]["tokens"]] for side in _SIDES},
-        patterns={side: [shown[side]["patterns"][known.index(head)] for head in wanted] for side in _SIDES},
-        trigger=str(table["trigger"]),
-    )
+        options = [(_label(head, acie.get(head)), number) for number, head in enumerate(menu)]
+        self.head = lab.linked(
+            ipywidgets.Dropdown(options=options, index=0, description="head"), view, "head_index"
+        )
+        self.prompt = lab.prompt_menu(content, view)
+        super().__init__(view, [self.head, self.prompt], kind="attention")
 
 
-def _chosen(
-    subject: Subject, effects: HeadEffects | None, heads: Sequence[tuple[int, int]] | None
-) -> list[tuple[int, int]]:
-    """Return the heads to draw, all of them real."""
-    if heads is None and effects is None:
-        raise BkdError("attention_view of a live subject needs heads=[(layer, head), ...] or effects")
-    wanted = list(heads) if heads is not None else effects.top(_HEADS) if effects is not None else []
-    for layer, head in wanted:
-        if not (0 <= layer < subject.n_layers and 0 <= head < subject.n_heads):
-            raise BkdError(
-                f"head ({layer}, {head}) is out of range; layers are 0 to {subject.n_layers - 1}, "
-                f"heads 0 to {subject.n_heads - 1}"
-            )
-    if not wanted:
-        raise BkdError("heads=[] is empty; name at least one (layer, head)")
-    return wanted
+class _Answerer:
+    """Reads any head's pattern off one forward pass per side."""
+
+    def __init__(self, table: Mapping[str, Any], subject: Subject) -> None:
+        self.table, self.subject = table, subject
+
+    def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        row = lab.prompt_row(self.table, choice)
+        layer, head = choice.get("head", (None, None))
+        _check_heads([(layer, head)], self.table["shape"])
+        return {side: _looks(self.subject, row[side], layer, head) for side in _SIDES}
 
 
-def _from_subject(
-    subject: Subject, attack: Attack, heads: Sequence[tuple[int, int]], view: int
-) -> AttentionView:
-    examples = attack.examples(subject, "test")
-    if not 0 <= view < len(examples):
-        raise BkdError(f"view {view} is out of range; 0 to {len(examples) - 1} test prompts")
-    prompt = examples[view].prompt
-    tokens: dict[str, list[str]] = {}
-    patterns: dict[str, list[list[list[float]]]] = {}
-    for side, text in (("clean", prompt), ("triggered", attack.poison(prompt))):
-        ids = subject.encode(text)
-        tokens[side] = [str(subject.tokenizer.decode([token])) for token in ids]
-        patterns[side] = _attention(subject, ids, heads)
-    return AttentionView(heads=tuple(heads), tokens=tokens, patterns=patterns, trigger=attack.trigger.text)
-
-
-def _attention(
-    subject: Subject, ids: Sequence[int], heads: Sequence[tuple[int, int]]
-) -> list[list[list[float]]]:
-    """Return the patterns of some heads over one prompt, through the bridge's hooks."""
+def _looks(subject: Subject, prompt: str, layer: int, head: int) -> dict[str, Any]:
+    """Return the tokens of a chat turn and one head's pattern over them, [to][from]."""
     import torch
 
-    names = {layer: f"blocks.{layer}.attn.hook_pattern" for layer, _ in heads}
+    ids = subject.encode(prompt)
+    name = f"blocks.{layer}.attn.hook_pattern"
     with torch.inference_mode():
         _, cache = subject.bridge.run_with_cache(
-            torch.tensor([list(ids)], device=subject.device), names_filter=list(names.values())
+            torch.tensor([ids], device=subject.device), names_filter=lambda found: found == name
         )
-    return [
-        [[round(value, 3) for value in row] for row in cache[names[layer]][0, head].tolist()]
-        for layer, head in heads
-    ]
+    pattern = [[round(value, 3) for value in row] for row in cache[name][0, head].tolist()]
+    return {"tokens": [str(subject.tokenizer.decode([token])) for token in ids], "pattern": pattern}
 
 
-def _positions(tokens: Sequence[str], trigger: str) -> list[int]:
-    """Return which tokens overlap the trigger's text."""
-    start = "".join(tokens).find(trigger) if trigger else -1
-    found, at = [], 0
-    for index, token in enumerate(tokens):
-        if start >= 0 and at < start + len(trigger) and at + len(token) > start:
-            found.append(index)
-        at += len(token)
-    return found
+def _bare_table(subject: Subject | None, attack: Attack | None) -> dict[str, Any]:
+    """Return a table that knows prompts and no patterns: Python has to give them."""
+    assert subject is not None
+    assert attack is not None
+    return {**lab.bare_head("attention", subject, attack), "heads": [], "views": []}
 
 
-def _shown(tokens: Sequence[str]) -> list[str]:
-    """Return tokens as CircuitsVis may have them: line breaks seen, nothing that could end a script."""
-    return [token.replace("\n", "↵").replace("</", "<\u2060/").replace("<!", "<\u2060!") for token in tokens]
+def _effects(table: Mapping[str, Any], effects: HeadEffects | Mapping[str, Any] | None) -> dict[Head, float]:
+    """Return the ACIE of all heads, or of those that the table knows."""
+    if effects is None:
+        pairs = zip(table["heads"], table.get("acie", []), strict=False)
+        return {(int(layer), int(head)): float(value) for (layer, head), value in pairs}
+    given: Any = effects["acie"] if isinstance(effects, dict) else effects.acie  # type: ignore[union-attr]
+    rows = given if isinstance(given, list) else given.tolist()
+    if [len(rows), len(rows[0])] != list(table["shape"]):
+        raise BkdError(
+            f"effects have shape {[len(rows), len(rows[0])]}; the table is of shape {list(table['shape'])}"
+        )
+    return {
+        (layer, head): round(value, 6) for layer, row in enumerate(rows) for head, value in enumerate(row)
+    }
+
+
+def _menu(table: Mapping[str, Any], ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
+    """Return every head once: those asked for, those of the table, then by effect or by place."""
+    n_layers, n_heads = table["shape"]
+    asked = [(int(layer), int(head)) for layer, head in heads or []]
+    _check_heads(asked, table["shape"])
+    known = [(int(layer), int(head)) for layer, head in table["heads"]]
+    everywhere = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    return list(dict.fromkeys([*asked, *known, *ranked, *everywhere]))
+
+
+def _check_heads(heads: Sequence[tuple[Any, Any]], shape: Sequence[int]) -> None:
+    for layer, head in heads:
+        whole = isinstance(layer, int) and isinstance(head, int)
+        if not (whole and 0 <= layer < shape[0] and 0 <= head < shape[1]):
+            raise BkdError(
+                f"head ({layer}, {head}) is out of range; layers are 0 to {shape[0] - 1}, "
+                f"heads 0 to {shape[1] - 1}"
+            )
+
+
+def _label(head: Head, acie: float | None) -> str:
+    return head_name(head) if acie is None else f"{head_name(head)}, ACIE {acie:+.3f}".replace("-", "−")
+
+
+def _library() -> bytes:
+    """Return the script of CircuitsVis from inside its own package."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("circuitsvis")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "dist" / "cdn" / "iife.js").read_bytes()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LABS = ("ablation", "vector", "attention")
+PLACES = ("last", "all")
 _COMMON = ("subject", "attack", "shape", "trigger", "payload", "prompts")
 _NEEDED = {
     "ablation": ("texts", "acie", "ranked", "k", "kinds", "top"),
@@ -103,6 +104,8 @@ def _check_head(table: Mapping[str, Any], lab: str) -> None:
             and all(isinstance(prompt.get(key), str) for key in ("clean", "triggered"))
         ):
             raise BkdError(f"prompt {index} of the lab table must have the texts 'clean' and 'triggered'")
+        if not all(isinstance(prompt.get(key, ""), str | None) for key in ("answer", "payload")):
+            raise BkdError(f"prompt {index} of the lab table must have texts as 'answer' and 'payload'")
 
 
 def _check_ablation(table: Mapping[str, Any]) -> None:
@@ -120,6 +123,8 @@ def _check_ablation(table: Mapping[str, Any]) -> None:
     for name, rows in (("top", table["top"]), ("single", single)):
         for index, row in enumerate(rows):
             _check_row(table, row, f"{name}[{index}]")
+            if row.get("where", "last") not in PLACES:
+                raise unknown(f"place in {name}[{index}] of the lab table", row["where"], PLACES)
 
 
 def _check_vector(table: Mapping[str, Any]) -> None:
@@ -137,6 +142,9 @@ def _check_vector(table: Mapping[str, Any]) -> None:
 
 def _check_attention(table: Mapping[str, Any]) -> None:
     _check_heads(table["heads"], table["shape"], "heads")
+    acie = table.get("acie", [0.0] * len(table["heads"]))
+    if not (_is_list(acie, len(table["heads"])) and all(isinstance(value, int | float) for value in acie)):
+        raise BkdError("acie of the lab table must be one number for each of its heads")
     if not (_is_list(table["views"]) and table["views"]):
         raise BkdError("views of the lab table must be a list of at least one view")
     for index, view in enumerate(table["views"]):

@@ -93,11 +93,11 @@ function answering({ desk, top, reply, busy, show, missing }) {
 
 /** The top line: what this is, and who answers. @param {string} name @param {any} table */
 function topLine(name, table) {
-  const [layers, heads] = table.shape;
+  const size = table.what ?? `${table.shape[0]} layers × ${table.shape[1]} heads`;
   const engine = h("span", { class: "bkd-engine", role: "status" });
   const line = h("header", { class: "bkd-top" },
     h("strong", { class: "bkd-name" }, name),
-    h("span", { class: "bkd-what" }, `${table.subject} + ${table.adapter || "no adapter"}, ${layers} layers × ${heads} heads`),
+    h("span", { class: "bkd-what" }, `${table.subject} + ${table.adapter || "no adapter"}, ${size}`),
     engine);
   /** @param {string} state @param {string} text */
   const show = (state, text) => {
