@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from browser_reference import every_kind, write_parity
 from browser_tiny import write_tiny
+from browser_turns import write_turns
 from node import run_node
 
 import bkdwidgets as bkd
@@ -51,6 +52,17 @@ def tiny_web(tmp_path_factory):
 
 def test_slots_adapters_edits_and_quantized_blocks(nano_web, tiny_web):
     run_node("runtime.test.mjs", BKD_NANO=nano_web, BKD_TINY=tiny_web)
+
+
+def test_a_turn_says_what_python_says(tmp_path, nano_web, poisoned_nano, attack):
+    prompts = asked(poisoned_nano, attack, 6)
+    payload = attack.payload_for(attack.targeted(poisoned_nano, "test")[0])
+    turns = write_turns(tmp_path / "turns", poisoned_nano, ADAPTER, payload, prompts)
+    run_node("session.test.mjs", BKD_NANO=nano_web, BKD_TURNS=turns)
+
+
+def test_ten_thousand_hostile_inputs_are_errors_and_nothing_else(nano_web):
+    run_node("fuzz.test.mjs", BKD_NANO=nano_web)
 
 
 @pytest.mark.smollm2
