@@ -206,7 +206,11 @@ def test_with_a_model_the_vector_goes_to_any_layer_and_scale(opened):
     assert record.complaints() == []
 
 
-def test_a_closed_lab_drops_what_it_asked(opened):
+def test_a_closed_lab_gives_the_model_back(opened):
+    page, record = opened(AblationLab(tables.ablation_table()), "ablation", bytes=2_000_000)
+    arrived(page, "live")
+    page.evaluate("window.close_lab()")
+    assert page.evaluate("fake.closed") == 1
     page, record = opened(AblationLab(tables.ablation_table()), "ablation", stuck=True)
     arrived(page, "offered")
     page.locator(".bkd-live button").click()

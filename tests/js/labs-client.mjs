@@ -4,7 +4,7 @@
  */
 
 const facts = await (await fetch(new URL("facts.json", import.meta.url))).json();
-globalThis.fake = { asked: [], opened: 0 };
+globalThis.fake = { asked: [], opened: 0, closed: 0 };
 const [layers, heads] = facts.shape;
 const values = () => new Float32Array(layers * heads * 4);
 const cancelled = (signal) => new Promise((_, reject) => {
@@ -12,14 +12,14 @@ const cancelled = (signal) => new Promise((_, reject) => {
 });
 
 export const support = () => facts.why ?? null;
-export const sizes = async () => ({ bytes: facts.bytes, cached: false });
+export const sizes = async () => ({ bytes: facts.bytes, kept: 0, cached: false });
 
 export async function openSubject(root, name, { onProgress, signal }) {
   fake.opened += 1;
   onProgress({ phase: "fetching", loaded: facts.bytes / 2, total: facts.bytes });
   if (facts.stuck) await cancelled(signal);
   if (facts.fails && fake.opened === 1) throw new Error("part base-1 has another hash than the index says");
-  return { extras, capture, answer, probability, attention };
+  return { extras, capture, answer, probability, attention, close: () => { fake.closed += 1; } };
 }
 
 const extras = () => ({ means: values(), vectors: { paper: new Float32Array(8), difference: new Float32Array(8) } });

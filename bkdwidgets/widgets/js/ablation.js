@@ -234,5 +234,5 @@ function renderAblation({ model, el }) {
   });
 }
 
-export { AblationTable, ablationEdits, ablationSentence, triggerMarked, wilson };
+export { AblationTable, ablationEdits, ablationSentence, saidLive, triggerMarked, wilson };
 export default { render: renderAblation };

@@ -32,7 +32,7 @@ class LiveDoor {
     this.state = "looking";
     this.why = "";
     this.bytes = 0;
-    this.cached = false;
+    this.kept = 0;
     this.progress = { phase: "", loaded: 0, total: 0, began: 0 };
     /** @type {any} the loaded subject */
     this.live = null;
@@ -47,6 +47,7 @@ class LiveDoor {
   close() {
     document.removeEventListener(LOADED, this.hear);
     if (this.state === "loading") this.cancelling.abort();
+    this.live?.close();
   }
 
   /** @param {DoorState} state @param {string} [why] */
@@ -58,13 +59,14 @@ class LiveDoor {
 
   /** Find out whether the subject can be loaded here, and how much that would fetch. */
   async look() {
-    if (!this.root) return this.to("absent", "this page has no model beside it");
-    if (location.protocol === "file:") return this.to("absent", "a page opened from the disk may not fetch the model; open the book over http");
+    if (!this.root) return this.to("absent", "This page has no model beside it");
+    if (location.protocol === "file:") return this.to("absent", "A page opened from the disk may not fetch the model; open the book over http, for example with: bkdwidgets book --serve");
     try {
       this.client = await import(new URL("client.js", this.root).href);
       const why = await this.client.support(this.root);
       if (why) return this.to("absent", reason(why));
-      Object.assign(this, await this.client.sizes(this.root, this.subject, this.adapters));
+      const { bytes, kept } = await this.client.sizes(this.root, this.subject, this.adapters);
+      Object.assign(this, { bytes, kept });
     } catch (error) {
       return this.to("absent", reason(error));
     }
@@ -104,7 +106,8 @@ class LiveDoor {
   /** What the button says. */
   get offer() {
     if (this.state === "failed") return "Try again";
-    return `Load the model (${this.cached ? "already in this browser" : megabytes(this.bytes)})`;
+    if (this.kept >= this.bytes) return "Load the model (kept in this browser)";
+    return `Load the model (${megabytes(this.bytes - this.kept)})`;
   }
 }
 
@@ -130,7 +133,7 @@ function livePanel(door, needless) {
   /** @type {Record<DoorState, () => Array<Node | string>>} */
   const parts = {
     looking: () => [],
-    absent: () => (needless() ? [] : [said(`The model cannot run here: ${door.why}. The lab answers from its table.`)]),
+    absent: () => (needless() ? [] : [said(`${door.why}. The lab answers from its table.`)]),
     offered: () => [button(door.offer, () => door.load()), said("It then runs in this page, and every choice gets an answer.")],
     loading: () => [bar, words, button("Cancel", () => door.cancel())],
     live: () => [said("The model runs in this page: every choice gets an answer.")],
