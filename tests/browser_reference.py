@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from transformers import DynamicCache
 import bkdwidgets as bkd
 from bkdwidgets.analysis.activations import head_outputs
 from bkdwidgets.subjects.edits import BatchEdits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANSWER = 16
 
@@ -84,7 +87,9 @@ def turn(subject, prompt, said, interventions, fixture: Fixture) -> dict:
 
     def step(tokens, acting):
         with acting.applied(model):
-            return model(torch.tensor([tokens]), past_key_values=cache, use_cache=True, output_attentions=True)
+            return model(
+                torch.tensor([tokens]), past_key_values=cache, use_cache=True, output_attentions=True
+            )
 
     with torch.inference_mode():
         prefix = step(ids[:-1], everywhere)

@@ -41,7 +41,9 @@ def write_turns(folder: Path, subject, adapter: str, payload: str, prompts: list
         "end_of_turn": subject.end_of_turn,
         "encoded": encoded | {payload: subject.encode_response(payload)},
         "decoded": {
-            ",".join(map(str, turn["ids"])): subject.decode(turn["ids"]) for case in cases for turn in case["turns"]
+            ",".join(map(str, turn["ids"])): subject.decode(turn["ids"])
+            for case in cases
+            for turn in case["turns"]
         },
     })  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,12 @@ def node() -> Path:
     return next(path for path in (root / "node.exe", root / "bin" / "node") if path.is_file())
 
 
-def run_node(test: str, **environment: str | Path) -> str:
-    """Run one file under node:test and return what it printed; what fails is shown."""
+def run_node(test: str, **environment: str | Path) -> None:
+    """Run one file under node:test; what fails is shown, and all of it under pytest -s."""
     done = subprocess.run(
         [str(node()), "--test", "--test-reporter=spec", str(HERE / test)],
         env=os.environ | {key: str(value) for key, value in environment.items()},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    sys.stdout.write(done.stdout)

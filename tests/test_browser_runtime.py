@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 from browser_reference import every_kind, write_parity
 from browser_tiny import write_tiny
 from browser_turns import write_turns
 from node import run_node
 
-import bkdwidgets as bkd
 from bkdwidgets.browser import export_web
+from bkdwidgets.browser.compile import WASM, compile_runtime
 
 ADAPTER = "fixed-output-sft-0"
 
@@ -42,7 +44,7 @@ def nano_parity(tmp_path_factory, nano, poisoned_nano, attack):
 
 
 def test_nano_computes_what_torch_computes(nano_web, nano_parity):
-    print(run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity))
+    run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,17 @@ def test_ten_thousand_hostile_inputs_are_errors_and_nothing_else(nano_web):
     run_node("fuzz.test.mjs", BKD_NANO=nano_web)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="compiling needs the extra 'wasm'")
+def test_the_sources_give_the_file_that_ships(tmp_path, monkeypatch, nano_web, tiny_web):
+    for kind in ("LOCAL", "GLOBAL"):  # nothing of an earlier compilation
+        monkeypatch.setenv(f"ZIG_{kind}_CACHE_DIR", str(tmp_path / kind))
+    built = compile_runtime(tmp_path / "rebuilt.wasm")
+    run_node("runtime.test.mjs", BKD_NANO=nano_web, BKD_TINY=tiny_web, BKDWIDGETS_WASM=built)
+    assert built.read_bytes() == WASM.read_bytes(), "compile again: python -m bkdwidgets.browser.compile"
+
+
 @pytest.mark.smollm2
 def test_smollm2_computes_what_torch_computes(tmp_path, smollm2_clean, smollm2_poisoned, attack):
     folder = write_parity(tmp_path / "parity", cases(smollm2_clean, smollm2_poisoned, attack, 2))
     web = export_web("smollm2", tmp_path / "web").folder
-    print(run_node("parity.test.mjs", BKD_SUBJECT=web, BKD_PARITY=folder))
+    run_node("parity.test.mjs", BKD_SUBJECT=web, BKD_PARITY=folder)
