@@ -28,6 +28,7 @@ _HOMES = {
     "AttentionView": "widgets",
     "BkdError": "errors",
     "ProbeView": "widgets",
+    "Playground": "widgets",
     "Steering": "analysis",
     "Subject": "subjects",
     "VectorLab": "widgets",
