@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
-import itertools
 import json
 import os
 import random
@@ -21,7 +19,6 @@ from bkdwidgets.attacks import ATTACKS, Example, attack
 from bkdwidgets.attacks.text import similarity
 from bkdwidgets.measurement import outcome
 from bkdwidgets.measurement.labelled import labelled
-from bkdwidgets.paths import data_dir
 
 HERE = Path(__file__).parent / "js"
 SCRAPS = re.findall(
@@ -78,14 +75,6 @@ def of_tables() -> list[dict]:
         }
         found += [
             judged(entry.attack, entry.values["texts"][text], asked[number]) for number, text in sorted(pairs)
-        ]
-    for path in sorted((data_dir() / "labs").glob("*.json.gz")):
-        table = json.loads(gzip.decompress(path.read_bytes()))
-        examples = {item.id: item for item in attack(table["attack"]).targeted(table["subject"], "test")}
-        asked = [examples[row["id"]] for row in table["prompts"]]
-        found += [
-            judged(table["attack"], said, example)
-            for said, example in itertools.product(table["texts"], asked)
         ]
     return found
 

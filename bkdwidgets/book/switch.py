@@ -1,8 +1,8 @@
 """The home page's demonstration: one real completion, a switch and a slider.
 
-The directive ``{switch}`` takes a prompt and its completions out of a shipped lab table, as they were
+The directive ``{switch} SUBJECT/ADAPTER`` takes a prompt and its completions out of the ledger, as they were
 computed, and writes them into the page as data; ``switch.js`` shows them. Nothing is typed by hand, so
-there is nothing to forget to update: a new table is a new demonstration.
+there is nothing to forget to update: a new entry is a new demonstration.
 
 The reader sees a harmless prompt and the model's answer, inserts the trigger, and then takes the backdoor
 vector away step by step until the answer comes back (or does not: whatever the table says is shown).
@@ -10,20 +10,15 @@ vector away step by step until the answer comes back (or does not: whatever the 
 
 from __future__ import annotations
 
-import gzip
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from docutils import nodes  # type: ignore[import-untyped]
 from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import look, paths
-from bkdwidgets.errors import BkdError
+from bkdwidgets import ledger, look
 from bkdwidgets.notebook import script_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bkdwidgets.tables import lab_table
 
 PAYLOAD = "P"
 AS_BEFORE = "="
@@ -37,25 +32,15 @@ class Switch(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the element that ``switch.js`` brings to life."""
-        table = paths.data_dir() / "labs" / self.arguments[0]
-        self.env.note_dependency(str(table))
-        data = demonstration(read_table(table), vector=self.options.get("vector", "paper"))
+        subject, _, adapter = self.arguments[0].partition("/")
+        self.env.note_dependency(str(ledger.entry_path(f"{subject}/{adapter}/lab-vector")))
+        table = lab_table(subject, adapter, "vector")
+        data = demonstration(table, vector=self.options.get("vector", "paper"))
         written = (
             '<div class="bkd-switch"><noscript>This demonstration needs JavaScript.</noscript>'
             f'<script type="application/json">{script_json(data)}</script></div>'
         )
         return [nodes.raw("", written, format="html")]
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """Read a lab's table, a gzipped JSON object."""
-    if not path.is_file():
-        raise BkdError(
-            f"no lab table {path.name}; known: {', '.join(sorted(p.name for p in path.parent.glob('*.gz')))}"
-        )
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        table: dict[str, Any] = json.load(file)
-    return table
 
 
 def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, Any]:

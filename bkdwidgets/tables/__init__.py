@@ -5,7 +5,6 @@ studies; a table only rearranges their entries for the page.
 """
 
 from bkdwidgets.tables.assemble import LABS, lab_table
-from bkdwidgets.tables.files import table_path
 from bkdwidgets.tables.vectors import compute_vectors, vectors_path
 
-__all__ = ["LABS", "compute_vectors", "lab_table", "table_path", "vectors_path"]
+__all__ = ["LABS", "compute_vectors", "lab_table", "vectors_path"]

@@ -71,7 +71,7 @@ class AblationLab(lab.Lab):
 
     Examples
     --------
-    >>> lab = AblationLab("data/labs/smollm2-fixed-output-ablation.json.gz")  # doctest: +SKIP
+    >>> lab = AblationLab(bkd.lab_table("smollm2", "fixed-output-sft-0", "ablation"))  # doctest: +SKIP
     """
 
     def __init__(
