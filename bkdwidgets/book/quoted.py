@@ -1,9 +1,9 @@
 """Numbers of others: what the paper, its critics and related work published, quoted from one file.
 
 ``data/paper.json`` holds each quoted number with what it is and where it stands in its source. The role
-``{paper}`` with the text ``yu2025:ablation.qwen.fixed-output.8`` writes it, with that said on hover and a link
-to the table that the directive ``{paper-numbers}`` makes of the whole file; ``yu2025`` is the source's key in
-the bibliography.
+``{paper}`` with the text ``yu2025:ablation.qwen.fixed-output.8`` writes it, with that said on hover, and a
+link to the table that the directive ``{paper-numbers}`` makes of the whole file; ``yu2025`` is the source's
+key in the bibliography.
 """
 
 from __future__ import annotations
