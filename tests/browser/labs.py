@@ -46,7 +46,9 @@ def written(folder: Path, lab, kind: str, *, dark: bool = False, live: bool = Fa
     names = [name for name in lab.view.trait_names(sync=True) if not name.startswith("_")]
     state = {name: getattr(lab.view, name) for name in names if name not in {"layout", "comm", "keys"}}
     state["table_gz"] = base64.b64encode(state["table_gz"]).decode()
-    state = {name: value for name, value in state.items() if isinstance(value, str | int | float | bool | list)}
+    state = {
+        name: value for name, value in state.items() if isinstance(value, str | int | float | bool | list)
+    }
     page = PAGE.replace("THEME", "dark" if dark else "light").replace("KIND", kind)
     page = page.replace("META", '<meta name="bkd-live" content="live/">' if live else "")
     page = page.replace("ABOVE", str(above)).replace("CSS", lab.view._css)

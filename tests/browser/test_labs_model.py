@@ -126,7 +126,10 @@ def test_the_tables_say_what_the_model_in_the_page_says(opened, tmp_path):
     ablation, vector = (lab_table("nano", ADAPTER, lab) for lab in ("ablation", "vector"))
     page, record = opened(AblationLab(ablation), "ablation")
     compared = page.evaluate(
-        """async (tables) => (await import(new URL("compare.js", document.baseURI).href)).compared(...tables)""",
+        """async (tables) => {
+            const { compared } = await import(new URL("compare.js", document.baseURI).href);
+            return compared(...tables);
+        }""",
         [ablation, vector],
     )
     assert compared["all"] > 500
