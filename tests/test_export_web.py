@@ -210,7 +210,7 @@ def test_twice_the_same_bytes_even_without_the_kept_copy(tmp_path, nano_folder, 
 def test_a_kept_copy_is_used_and_a_spoiled_one_is_not(tmp_path, nano, monkeypatch):
     monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path))
     kept = export._packed_once(nano)
-    monkeypatch.setattr(export, "_write", lambda *_: pytest.fail("packed again"))
+    monkeypatch.setattr(export, "_write", lambda *_, **__: pytest.fail("packed again"))
     assert export._packed_once(nano) == kept
     monkeypatch.undo()
     monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm.auto import tqdm
+
 from bkdwidgets.browser.parts import is_whole, write_part, write_parts
 from bkdwidgets.browser.planted import (
     adapter_tensors,
@@ -77,7 +79,7 @@ class WebExport:
         }
 
 
-def export_web(subject: str, out: Path | str) -> WebExport:
+def export_web(subject: str, out: Path | str, *, progress: bool = True) -> WebExport:
     """Write the folder from which a browser runs a subject.
 
     Parameters
@@ -86,6 +88,8 @@ def export_web(subject: str, out: Path | str) -> WebExport:
         ``"nano"`` or ``"smollm2"``.
     out : path
         The folder; an existing one is replaced only if it is empty or holds an export.
+    progress : bool
+        Show a progress bar while a large subject is packed.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def export_web(subject: str, out: Path | str) -> WebExport:
     target = Path(out).resolve()
     if target.exists() and not _is_ours(target):
         raise BkdError(f"{target} exists and is no exported subject; name an empty or a new folder")
-    kept = _packed_once(load(subject, device="cpu"))
+    kept = _packed_once(load(subject, device="cpu"), progress=progress)
     with _replaced(target) as beside:
         shutil.copytree(kept, beside, dirs_exist_ok=True)
     return _summary(target)
@@ -110,7 +114,7 @@ def _is_ours(folder: Path) -> bool:
     return folder.is_dir() and ((folder / INDEX).is_file() or not any(folder.iterdir()))
 
 
-def _packed_once(subject: Subject) -> Path:
+def _packed_once(subject: Subject, *, progress: bool = False) -> Path:
     """Return the kept folder of a subject, packing it if it is not there or not whole."""
     head = _head(subject)
     extras = {entry["name"]: extras_sha256(subject.name, entry["name"]) for entry in head["adapters"]}
@@ -119,7 +123,7 @@ def _packed_once(subject: Subject) -> Path:
     kept = cache_dir() / "web" / f"{subject.name}-{key}"
     if not _is_whole(kept):
         with _replaced(kept) as beside:
-            _write(subject, head, beside)
+            _write(subject, head, beside, progress=progress)
     return kept
 
 
@@ -158,10 +162,13 @@ def _tokenizer(subject: Subject) -> bytes:
     return _json(web_tokenizer(own.backend_tokenizer.to_str()))
 
 
-def _write(subject: Subject, head: dict[str, Any], folder: Path) -> None:
+def _write(subject: Subject, head: dict[str, Any], folder: Path, *, progress: bool) -> None:
     name, shape = subject.name, head["shape"]
     tokenizer = write_part(_tokenizer(subject), folder, "tokenizer")
-    parts, tensors = write_parts(base_tensors(name, shape), folder, "base")
+    base = tqdm(
+        base_tensors(name, shape), desc=f"pack {name}", unit="tensor", disable=not progress, delay=1.0
+    )
+    parts, tensors = write_parts(base, folder, "base")
     adapters = [entry | _planted(name, entry["name"], shape, folder) for entry in head["adapters"]]
     index = head | {
         "tokenizer": tokenizer,

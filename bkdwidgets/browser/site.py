@@ -47,4 +47,4 @@ def write_site(out: Path, *, tokenizers: Path, subjects: Sequence[str] = SUBJECT
     for source in [*sorted((_HERE / "js").glob("*.js")), runtime]:
         shutil.copyfile(source, out / source.name)
     shutil.copyfile(tokenizers, out / "tokenizers.min.js")
-    return [export_web(subject, out / "subjects" / subject) for subject in subjects]
+    return [export_web(subject, out / "subjects" / subject, progress=False) for subject in subjects]
