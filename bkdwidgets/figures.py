@@ -213,15 +213,22 @@ def ilca_heatmap(result: ProbeResult, *, title: str | None = None) -> go.Figure:
     plotly.graph_objects.Figure
         Two maps, trained-on layers down, tested-on layers across. Chance has the color of the paper.
     """
+    from bkdwidgets.measurement.intervals import wilson  # its package imports torch
+
     figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=(result.adapter, "clean model"))
-    layers = len(result.ilca)
+    layers, n = len(result.ilca), 2 * result.n_test  # each prompt gives two states
     for column, values in enumerate((result.ilca, result.control_ilca), start=1):
+        rates = [[wilson(round(value * n), n) for value in row] for row in values.tolist()]
         figure.add_heatmap(
             row=1,
             col=column,
             z=values.numpy(),
+            customdata=[[(rate.low, rate.high) for rate in row] for row in rates],
             coloraxis="coloraxis",
-            hovertemplate="trained on layer %{y}, tested on layer %{x}: %{z:.3f}<extra></extra>",
+            hovertemplate=(
+                "trained on layer %{y}, tested on layer %{x}: %{z:.3f} "
+                f"(%{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}), n = {n}<extra></extra>"
+            ),
         )
     below, above = look.COLORS["control"].light, look.COLORS["triggered"].light
     figure.update_layout(
@@ -255,14 +262,16 @@ def _accuracy_line(
     above, below = [rate.high - rate.value for rate in rates], [rate.value - rate.low for rate in rates]
     return go.Scatter(
         y=[rate.value for rate in rates],
-        customdata=[(rate.low, rate.high) for rate in rates],
+        customdata=[(rate.low, rate.high, rate.n) for rate in rates],
         name=name,
         mode="lines+markers" if bars else "lines",
         line={"color": look.COLORS[color].light, "dash": dash},
         error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 0}
         if bars
         else None,
-        hovertemplate="layer %{x}: %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+        hovertemplate=(
+            "layer %{x}: %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), n = %{customdata[2]}"
+        ),
     )
 
 
