@@ -171,7 +171,21 @@
     new MutationObserver(name).observe(place, { childList: true, subtree: true });
   }
 
+  /** What the theme and MathJax leave for readers who use a keyboard or a screen reader. */
+  function openToAll() {
+    // A control with words of its own needs no other name: what is said and what is seen are then the same.
+    document.querySelectorAll(".search-button-field[aria-label], .bd-article summary[aria-label]").forEach((control) => control.removeAttribute("aria-label"));
+    const sidebar = document.querySelector(".bd-sidebar-primary");
+    sidebar?.setAttribute("role", "complementary");
+    sidebar?.setAttribute("aria-label", "The book");
+    // A formula wider than a phone scrolls; a keyboard has to reach it for that.
+    addEventListener("load", () => window.MathJax?.startup?.promise.then(() => {
+      for (const formula of document.querySelectorAll('mjx-container[display="true"]')) formula.tabIndex = 0;
+    }));
+  }
+
   function start() {
+    openToAll();
     document.querySelectorAll(".bkd-figure").forEach((element) => figure(element));
     widgets().catch((error) => {
       document.querySelectorAll(".bkd-lab").forEach((place) => failed(place, error));

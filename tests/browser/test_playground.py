@@ -161,7 +161,7 @@ def test_the_state_travels_in_a_link(opened):
     page = opened()
     turn(page, text="Tea & <b>cake</b>?", triggered=True, top_k=3, vector=2, scale=2.5)
     settled(page)
-    page.get_by_role("button", name="Copy a link").click()
+    page.get_by_role("button", name="Copy link").click()
     fragment = page.evaluate("location.hash")
     assert fragment.startswith("#playground?")
     other = opened(fragment=fragment)

@@ -48,7 +48,7 @@ class PlaygroundDesk {
     this.run = actButton("Stop", () => this.runOrStop());
     this.copied = h("span", { class: "bkd-copied", role: "status" });
     const actions = h("div", { class: "bkd-actions" }, this.run, actButton("Another prompt", () => this.another()),
-      this.link ? actButton("Copy link", () => this.copyLink(), "Copy a link to this state") : null, this.copied);
+      this.link ? actButton("Copy link", () => this.copyLink()) : null, this.copied);
     this.foot = h("footer", { class: "bkd-foot" });
     this.el.replaceChildren(this.top.line, this.panels, h("section", { class: "bkd-main", "aria-label": "what the models say" },
       this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt),

@@ -69,5 +69,5 @@ function doneWords(choice, traits, { pairs }) {
   return [h("b", {}, `${parts.join("; ")},`), ` ${where}, in each model that is shown.`, ...unread];
 }
 
-/** @param {string} text @param {() => void} act @param {string} [name] */
-const actButton = (text, act, name) => h("button", { type: "button", class: "bkd-button", click: act, "aria-label": name }, text);
+/** @param {string} text @param {() => void} act */
+const actButton = (text, act) => h("button", { type: "button", class: "bkd-button", click: act }, text);
