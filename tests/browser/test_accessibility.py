@@ -33,6 +33,19 @@ UNNAMED = """() => [...document.querySelectorAll(
     .map((one) => one.outerHTML.slice(0, 120))"""
 
 
+STOPS = """() => {
+    const all = [...document.querySelectorAll(
+            ".bkd-lab :is(button, input, select, textarea, summary, [tabindex='0'])")]
+        .filter((one) => one.checkVisibility() && one.tabIndex >= 0 && !one.disabled && !one.closest("[disabled]"));
+    all.forEach((one, index) => { one.dataset.stop = index; });
+    all[0].focus();
+    return all.length;
+}"""
+
+TOLD = """(missed) => missed.map((index) =>
+    document.querySelector(`[data-stop="${index}"]`)?.outerHTML.slice(0, 120))"""
+
+
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory) -> Path:
     """Return the script of axe-core, or skip where npm cannot fetch it."""
@@ -99,22 +112,14 @@ def test_every_control_is_reached_by_tab_and_has_a_name(book, visit):
     for name in with_labs(book):
         page = visit(name)
         assert page.evaluate(UNNAMED) == [], name
-        wanted = page.evaluate(
-            "() => { const all = [...document.querySelectorAll('.bkd-lab :is(button, input, select, textarea, "
-            'summary, [tabindex="0"])\')].filter((one) => one.checkVisibility() && !one.disabled '
-            "&& !one.closest('[disabled]') && one.tabIndex >= 0); all.forEach((one, i) => { one.dataset.stop = i; }); "
-            "all[0].focus(); return all.length; }"
-        )
+        wanted = page.evaluate(STOPS)
         assert wanted > 5
         seen = set()
         for _ in range(4 * wanted):
             seen.add(page.evaluate("document.activeElement.dataset.stop ?? ''"))
             page.keyboard.press("Tab")
         missed = {str(index) for index in range(wanted)} - seen
-        told = page.evaluate(
-            "(missed) => missed.map((i) => document.querySelector(`[data-stop='${i}']`)?.outerHTML.slice(0, 120))",
-            sorted(missed),
-        )
+        told = page.evaluate(TOLD, sorted(missed))
         assert [one for one in told if one] == [], name
         page.close()
 

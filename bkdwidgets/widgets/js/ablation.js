@@ -127,7 +127,7 @@ function renderAblation({ model, el }) {
     });
     const back = h("button", { type: "button", class: "bkd-button bkd-back", click: () => set({ custom: false, heads: [] }) });
     const reply = h("div", { class: "bkd-reply" }, answers, rates, caption);
-    el.append(top.line, bench.panel, heat.view, h("section", { class: "bkd-main", "aria-label": "what the model does without these heads" },
+    el.append(top.line, bench.panel, heat.view, h("section", { role: "group", class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence, back), prompts.view, reply),
     footnotes(table, "Tab to the map, move with the arrow keys, Home, End, Page Up and Page Down, choose with Enter or Space; hold Shift while moving to span a block. Sliders move with the arrow keys."));
     const respond = answering({ desk, top, reply, busy, show, missing });

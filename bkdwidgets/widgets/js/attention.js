@@ -67,7 +67,7 @@ function looksView(role) {
   const drawing = h("div", { class: "bkd-drawing", role: "img" });
   const strip = h("div", { class: "bkd-tokens", role: "toolbar", "aria-label": `tokens of the ${role} prompt; the chosen one looks at the others` });
   const words = h("p", { class: "bkd-looks-words", "aria-live": "polite" });
-  const view = h("section", { class: "bkd-looks bkd-circuitsvis", "data-role": role, "aria-label": `${role} prompt` },
+  const view = h("section", { role: "group", class: "bkd-looks bkd-circuitsvis", "data-role": role, "aria-label": `${role} prompt` },
     h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, role), note), drawing, strip, words);
   /** @type {{looks: Looks, trigger: Set<number>, buttons: HTMLElement[]} | null} */
   let shown = null;
@@ -137,7 +137,7 @@ function renderAttention({ model, el }) {
     /** @type {[number, number][]} */
     const heads = model.get("heads");
     const total = table.shape[0] * table.shape[1];
-    el.append(top.line, bench.panel, h("section", { class: "bkd-main", "aria-label": "where the head looks" }, title, reply),
+    el.append(top.line, bench.panel, h("section", { role: "group", class: "bkd-main", "aria-label": "where the head looks" }, title, reply),
       footnotes(table, "The menus choose head and prompt. Among the tokens, the arrow keys, Home and End choose the one that looks."));
     const respond = answering({ desk: bench.desk, top, reply, busy, show, missing });
     const library = circuitsVis(model);

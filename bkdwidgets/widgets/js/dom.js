@@ -127,7 +127,7 @@ function completionView(said, { label = "", quiet = false } = {}) {
  */
 function exchangeView({ role, note, prompt, before, after, labels }) {
   const same = before && after && before.text === after.text;
-  return h("section", { class: "bkd-exchange", "data-role": role, "aria-label": `${role} prompt` },
+  return h("section", { role: "group", class: "bkd-exchange", "data-role": role, "aria-label": `${role} prompt` },
     h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, role), h("span", { class: "bkd-role-note" }, note)),
     h("p", { class: "bkd-prompt" }, ...prompt),
     before && !same ? completionView(before, { label: labels[0], quiet: true }) : null,

@@ -172,7 +172,7 @@ function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
 
   const scale = h("div", { class: "bkd-heat-scale" },
     h("span", {}, `−${fixed(reach, 3)}`), h("i", { "aria-hidden": "true" }), h("span", {}, `+${fixed(reach, 3)}`));
-  const view = h("section", { class: "bkd-heat-box", "aria-label": "heads" },
+  const view = h("section", { role: "group", class: "bkd-heat-box", "aria-label": "heads" },
     h("p", { class: "bkd-heat-title" }, h("b", {}, "Heads by ACIE"), h("span", {}, "layer ↓  head →")),
     drawing, scale, words, news, h("p", { class: "bkd-heat-note" }, note));
   return { view, draw };

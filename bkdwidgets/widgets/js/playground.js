@@ -50,7 +50,7 @@ class PlaygroundDesk {
     const actions = h("div", { class: "bkd-actions" }, this.run, actButton("Another prompt", () => this.another()),
       this.link ? actButton("Copy link", () => this.copyLink()) : null, this.copied);
     this.foot = h("footer", { class: "bkd-foot" });
-    this.el.replaceChildren(this.top.line, this.panels, h("section", { class: "bkd-main", "aria-label": "what the models say" },
+    this.el.replaceChildren(this.top.line, this.panels, h("section", { role: "group", class: "bkd-main", "aria-label": "what the models say" },
       this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt),
       actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done), this.foot);
   }

@@ -31,7 +31,7 @@ function replyCard(model) {
   const said = h("p", { class: "bkd-said", "aria-live": "polite" });
   const body = h("div", { class: "bkd-completion" }, said);
   const likely = likelyView();
-  const view = h("section", { class: "bkd-reply-card", "data-model": model, "aria-label": `${model} model` },
+  const view = h("section", { role: "group", class: "bkd-reply-card", "data-model": model, "aria-label": `${model} model` },
     h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, `${model} model`), note, badge), body, likely.view);
 
   /** @param {string} text @param {{letter?: string, words?: string, growing?: boolean, quiet?: boolean}} [how] */

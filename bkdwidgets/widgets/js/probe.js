@@ -133,8 +133,8 @@ function renderProbe({ model, el }) {
     const curve = h("div", { class: "bkd-probe" });
     const keys = h("p", { class: "bkd-keys" });
     const caption = h("p", { class: "bkd-caption" });
-    const matrix = h("section", { class: "bkd-heat-box", "aria-label": "inter-layer classification accuracy" });
-    el.append(top.line, matrix, h("section", { class: "bkd-main", "aria-label": "accuracy per layer" }, h("p", { class: "bkd-heat-title" }, h("b", {}, "Accuracy per layer"), h("span", {}, "held-out states")), curve, keys, words, caption),
+    const matrix = h("section", { role: "group", class: "bkd-heat-box", "aria-label": "inter-layer classification accuracy" });
+    el.append(top.line, matrix, h("section", { role: "group", class: "bkd-main", "aria-label": "accuracy per layer" }, h("p", { class: "bkd-heat-title" }, h("b", {}, "Accuracy per layer"), h("span", {}, "held-out states")), curve, keys, words, caption),
       footnotes(table, "Tab to the curve and walk the layers with the arrow keys, Home and End. Tab to the matrix and walk its cells the same way."));
     const kinds = Object.keys(table.kinds);
     let layer = -1;

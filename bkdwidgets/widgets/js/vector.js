@@ -109,7 +109,7 @@ function renderVector({ model, el }) {
     const prompts = stepper(table.prompts.length, () => model.get("prompt"), (prompt) => set({ prompt }));
     const reply = h("div", { class: "bkd-reply" }, answers, caption);
     const curve = probabilityBox({ table, rows, door, layers, waits: () => reply.hasAttribute("aria-busy"), choose: (layer) => set({ layer_index: layer }) });
-    el.append(top.line, bench.panel, curve.view, h("section", { class: "bkd-main", "aria-label": "what the model does with this vector" },
+    el.append(top.line, bench.panel, curve.view, h("section", { role: "group", class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence), prompts.view, reply),
     footnotes(table, "Sliders move with the arrow keys. A click on the curve goes to that layer."));
     const within = (/** @type {any[]} */ list, /** @type {string} */ trait) => Math.min(list.length - 1, Math.max(0, model.get(trait)));
