@@ -50,6 +50,7 @@ def add_verbs(verbs: Any) -> None:
     bench = verbs.add_parser("bench", help="time the analysis against the plain method")
     bench.add_argument("--only", help="one benchmark instead of all")
     bench.add_argument("--plot", type=Path, help="draw the benchmark 'scaling' into this HTML file")
+    bench.add_argument("--web", action="store_true", help="time the subjects in a headless browser instead")
     bench.add_argument("--json", action="store_true", help="print one JSON object")
     bench.set_defaults(command=_bench)
 
@@ -116,6 +117,8 @@ def _reproduced(again: Reproduction) -> str:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.web:
+        return _bench_web(arguments)
     from bkdwidgets.bench import bench
     from bkdwidgets.bench.scaling import plot_scaling
 
@@ -125,6 +128,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         plot_scaling(found["results"]["scaling"], arguments.plot)
     print(json.dumps(found) if arguments.json else "\n".join(_outline(found)))
+    return 0
+
+
+def _bench_web(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.bench.web import bench_web, outline
+
+    if arguments.only or arguments.plot:
+        raise BkdError("--web measures all it has; leave out --only and --plot")
+    found = bench_web()
+    print(json.dumps(found) if arguments.json else "\n".join(outline(found)))
     return 0
 
 

@@ -148,10 +148,9 @@ export class Runtime {
     expect(this.#wasm.adapter_open(rank, scale), `adapter ${name}`);
     for (const { layer, projection, side, tensor } of sides) {
       const address = this.#wasm.adapter_address(number, layer, projection, side);
-      const values = this.#floats(address, tensor.rows * tensor.cols);
-      const given = floatsOf(tensor.format, tensor.rows * tensor.cols, tensor.bytes);
-      if (side === 0) values.set(given);
-      else transpose(given, tensor.rows, tensor.cols, values);
+      const count = tensor.rows * tensor.cols;
+      if (side === 0) this.#expand(address, tensor.format, count, tensor.bytes);
+      else transpose(floatsOf(tensor.format, count, tensor.bytes), tensor.rows, tensor.cols, this.#floats(address, count));
     }
     expect(this.#wasm.adapter_seal(number), `adapter ${name}`);
     this.#adapters.set(name, number);
@@ -328,10 +327,8 @@ export class Runtime {
   /** Write a checked tensor to where the runtime wants it. @param {number} address @param {string} format
    *  @param {number} count @param {Uint8Array} bytes */
   #expand(address, format, count, bytes) {
-    if (format === "f32" || format === "f16") {
-      this.#floats(address, count).set(floatsOf(format, count, bytes));
-      return;
-    }
+    if (format === "f16") return halves(bytes, this.#floats(address, count));
+    if (format === "f32") return new Uint8Array(this.#wasm.memory.buffer, address, 4 * count).set(bytes);
     const blocks = count / BLOCK;
     const rows = format === "q4_1" ? 2 : 1; // scales, and the minima after them
     for (let row = 0; row < rows; row++)

@@ -285,8 +285,15 @@ function likeliest(logits) {
 
 /** @param {Float32Array} logits @param {number} count @returns {number[]} indices, largest first */
 function largest(logits, count) {
-  const order = Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
-  return [...order.subarray(0, count)];
+  /** @type {number[]} */
+  const best = [];
+  for (let id = 0; id < logits.length; id++) {
+    if (best.length === count && logits[id] <= logits[best[count - 1]]) continue;
+    let place = Math.min(best.length, count - 1);
+    for (; place > 0 && logits[best[place - 1]] < logits[id]; place--) best[place] = best[place - 1];
+    best[place] = id;
+  }
+  return best;
 }
 
 /** log(sum(exp(logits))) in double precision. @param {Float32Array} logits */

@@ -1,0 +1,199 @@
+"""The subjects in a browser: what a reader downloads, waits for and gives memory to.
+
+A headless Chromium opens the benchmark page (``page/``; anybody can open it by hand, too) on a folder
+written as the book's build writes it, served on this machine. Medians over the runs count; what the
+project promises stands beside them as a limit. The memory is that of the page's whole process.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import statistics
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+from bkdwidgets.bench.machine import machine
+from bkdwidgets.book import vendor
+from bkdwidgets.book.server import listen
+from bkdwidgets.browser import write_site
+from bkdwidgets.errors import BkdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUBJECTS = ("nano", "smollm2")
+DOWNLOAD_MB = {"nano": 3.0, "smollm2": 102.0}
+MEMORY_MB = {"smollm2": 400.0}
+FIRST_ANSWER_MS = 500.0
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_PAGE = Path(__file__).resolve().parent / "page"
+_BOOK = Path(__file__).resolve().parents[2] / "book"
+_PATIENCE_MS = 600_000
+
+
+def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
+    """Measure both subjects in a headless Chromium.
+
+    Parameters
+    ----------
+    runs : int
+        Repeats of each timing; the median counts.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    dict
+        ``machine``, ``browser``, and ``results``: for each subject a list of rows ``what``, ``unit``,
+        ``median``, ``runs``, ``limit`` (None where nothing is promised) and ``met``.
+
+    Raises
+    ------
+    BkdError
+        If playwright, Chromium or the book's browser files are missing.
+    """
+    if runs < 1:
+        raise BkdError(f"runs={runs} is not allowed; at least 1")
+    with (
+        tempfile.TemporaryDirectory(prefix="bkdwidgets-") as name,
+        tqdm(total=4 + runs, desc="browser", disable=not progress, leave=False) as bar,
+    ):
+        sizes = write_bench_site(Path(name))
+        bar.update()
+        with _served(Path(name)) as address, chromium() as browser:
+            results = {}
+            for subject in SUBJECTS:
+                rows = [_row("download with all adapters", "MB", sizes[subject], 1, DOWNLOAD_MB[subject])]
+                rows += _timed(browser, address, subject, runs)
+                held = _memory(browser, address, subject)
+                if held is not None:
+                    rows.append(_row("memory of the page", "MB", held, 1, MEMORY_MB.get(subject)))
+                results[subject] = rows
+                bar.update()
+            results["nano"].append(_first_answer(browser, address, runs, bar))
+            return {"machine": machine(), "browser": browser.version, "results": results}
+
+
+def write_bench_site(folder: Path) -> dict[str, float]:
+    """Write the benchmark page and ``live/`` below it; return each subject's download in MB."""
+    if not _BOOK.is_dir():
+        raise BkdError(f"no book at {_BOOK}: this benchmark needs a clone of the repository")
+    shutil.copytree(_PAGE, folder, dirs_exist_ok=True)
+    tokenizers = vendor.gather(_BOOK) / "vendor" / vendor.TOKENIZERS
+    exports = write_site(folder / "live", tokenizers=tokenizers, subjects=SUBJECTS)
+    code = sum(path.stat().st_size for path in (folder / "live").iterdir() if path.is_file())
+    return {export.subject: (export.n_bytes + code) / 1e6 for export in exports}
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Open a headless Chromium, the machine's own or playwright's."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise BkdError(
+            "playwright is not installed; install it with: pip install 'bkdwidgets[test]'"
+        ) from None
+    own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as driver:
+        found = own or driver.chromium.executable_path
+        if not Path(found).is_file():
+            raise BkdError("no Chromium found: install the package chromium, or: playwright install chromium")
+        browser = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def outline(found: dict[str, Any]) -> list[str]:
+    """Return the results as lines for people."""
+    lines = [f"{found['machine']['processor']}, Chromium {found['browser']}, load {found['machine']['load']}"]
+    for subject, rows in found["results"].items():
+        lines.append(subject)
+        for row in rows:
+            limit = "" if row["limit"] is None else f"  at most {row['limit']:g} {row['unit']}"
+            verdict = {None: "", True: "  met", False: "  NOT MET"}[row["met"]]
+            runs = f"  ({row['runs']} runs)" if row["runs"] > 1 else ""
+            lines.append(f"  {row['what']:<42} {row['median']:9.2f} {row['unit']}{limit}{verdict}{runs}")
+    return lines
+
+
+def _row(what: str, unit: str, median: float, runs: int, limit: float | None) -> dict[str, Any]:
+    met = None if limit is None else median <= limit
+    return {
+        "what": what,
+        "unit": unit,
+        "median": round(median, 3),
+        "runs": runs,
+        "limit": limit,
+        "met": met,
+    }
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    with listen(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@contextmanager
+def _opened(browser: Any, address: str) -> Iterator[Any]:
+    """Open the benchmark page for a reader who was never there."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(_PATIENCE_MS)
+    page.goto(address)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def _timed(browser: Any, address: str, subject: str, runs: int) -> list[dict[str, Any]]:
+    with _opened(browser, address) as page:
+        rows = page.evaluate(
+            "async ([name, runs]) => (await import('./bench.js')).measure(name, { runs })", [subject, runs]
+        )
+    return [_row(row["what"], row["unit"], row["median"], row["runs"], row["limit"]) for row in rows]
+
+
+def _first_answer(browser: Any, address: str, runs: int, bar: tqdm[None]) -> dict[str, Any]:
+    """Time nano's first answer, each time for a reader with an empty cache."""
+    taken = []
+    for _ in range(runs):
+        with _opened(browser, address) as page:
+            taken.append(page.evaluate("async () => (await import('./bench.js')).firstAnswer()"))
+        bar.update()
+    return _row("first answer, nothing loaded before", "ms", statistics.median(taken), runs, FIRST_ANSWER_MS)
+
+
+def _memory(browser: Any, address: str, subject: str) -> float | None:
+    """Return what the page's process holds with a loaded subject, in MB; None where that cannot be read."""
+    with _opened(browser, address) as page:
+        page.evaluate("async (name) => (await import('./bench.js')).hold(name)", subject)
+        processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+        held = [_resident(item["id"]) for item in processes if item["type"] == "renderer"]
+    found = [value for value in held if value is not None]
+    return max(found, default=None)
+
+
+def _resident(process: int) -> float | None:
+    """Return the memory of a process that is in use and its own, in MB (Linux only)."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else None
