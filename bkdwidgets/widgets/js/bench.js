@@ -187,7 +187,7 @@ function nameControls(el) {
     const desk = el.closest(".bkd-desk");
     if (!desk) return;
     for (const handle of desk.querySelectorAll(".noUi-handle, .ui-slider-handle")) {
-      const row = handle.closest(".jupyter-widgets");
+      const row = handle.closest(".widget-slider");
       const label = row?.querySelector(".widget-label")?.textContent?.trim() || "value";
       const value = row?.querySelector(".widget-readout")?.textContent?.trim() || "";
       setOnce(handle, "aria-label", label);
