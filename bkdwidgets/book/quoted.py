@@ -60,7 +60,10 @@ def path() -> Path:
 
 
 def read() -> Sources:
-    """Return the quoted numbers: source -> groups with ``key``, ``what``, ``where`` and ``values``."""
+    """Return the quoted numbers: source -> groups with ``key``, ``what``, ``where`` and ``values``.
+
+    A group whose values go by a number, as "top 8" does, names that number in ``by``.
+    """
     sources: Sources = json.loads(path().read_text(encoding="utf-8"))["sources"]
     return sources
 
@@ -92,7 +95,9 @@ def quoted(asked: str) -> tuple[str, str]:
 
 
 def _pairs(group: dict[str, Any]) -> list[str]:
-    return [f"{name}: {value}" for name, value in group["values"].items()]
+    by = f"{group['by']} = " if "by" in group else ""
+    pairs = (f"{by}{name}: {value}" for name, value in group["values"].items())
+    return [pair.replace(" ", "\N{NO-BREAK SPACE}") for pair in pairs]
 
 
 def _label(source: str) -> str:
