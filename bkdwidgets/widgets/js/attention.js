@@ -115,7 +115,7 @@ function looksView(role) {
     choose(looks.tokens.length - 1);
     library.then((CircuitsVis) => {
       if (shown?.looks !== looks) return;
-      const place = h("div", { id: `bkd-${Math.random().toString(36).slice(2)}` });
+      const place = h("div", { id: `bkd-${Math.random().toString(36).slice(2)}`, "aria-hidden": "true" });
       drawing.replaceChildren(place);
       CircuitsVis.render(place.id, CircuitsVis.AttentionPattern, { tokens: looks.tokens.map(shownToken), attention: looks.pattern, minValue: 0, maxValue: 1, positiveColor: PATTERN_COLORS[role], upperTriColor: "rgb(242,242,242)", zoomed: true });
     }, (/** @type {Error} */ error) => { drawing.replaceChildren(h("p", { class: "bkd-note" }, `The drawing is missing (${error.message}); the tokens below say the same.`)); });
