@@ -109,7 +109,9 @@ class PlaygroundDesk {
     if (this.model.get("pair") !== this.pair) this.moved();
     const traits = this.traits();
     const pair = pairs[traits.pair];
-    this.panels.replaceChildren(this.here().panel.view);
+    const { panel } = this.here();
+    this.panels.replaceChildren(panel.view);
+    panel.draw();
     this.fit(traits, pair);
     this.drawTop(pair);
     const key = JSON.stringify([traits, this.player()?.name]);
