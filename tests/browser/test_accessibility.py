@@ -36,7 +36,7 @@ UNNAMED = """() => [...document.querySelectorAll(
 STOPS = """() => {
     const all = [...document.querySelectorAll(
             ".bkd-lab :is(button, input, select, textarea, summary, [tabindex='0'])")]
-        .filter((one) => one.checkVisibility() && one.tabIndex >= 0 && !one.disabled && !one.closest("[disabled]"));
+        .filter((one) => one.checkVisibility() && one.tabIndex >= 0 && !one.closest("[disabled], :disabled"));
     all.forEach((one, index) => { one.dataset.stop = index; });
     all[0].focus();
     return all.length;
