@@ -228,6 +228,8 @@ def test_a_number_of_others_names_its_source(home):
     assert "87.50 %" in text_of(pages["page"])
     assert re.search(r'<abbr[^>]*title="ASR[^"]*yu2025, ablation table', pages["page"])
     assert 'id="quoted-yu2025"' in pages["page"]
+    assert 'role="listitem"' in pages["page"]
+    assert "doc-biblioentry" not in pages["page"]
     for asked, told in (
         ("yu2024:headline.fall", "known: yu2025"),
         ("yu2025:headlin.fall", "known: headline"),

@@ -1,14 +1,20 @@
-"""How to cite, from ``CITATION.cff``: the directive ``{citation}`` writes each entry as BibTeX."""
+"""How to cite, and the bibliography's entries.
+
+The directive ``{citation}`` writes what ``CITATION.cff`` names as BibTeX.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 
 class Citation(SphinxDirective):
@@ -56,6 +62,14 @@ def bibtex(item: dict[str, Any]) -> str:
     key = _key(item, str(fields["year"]))
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@{'software' if is_software else 'misc'}{{{key},", *lines, "}"])
+
+
+def itemize(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Make the bibliography's entries items of their list.
+
+    Docutils marks them by ``doc-biblioentry``, a role that ARIA has given up.
+    """
+    context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def _person(person: dict[str, str]) -> str:

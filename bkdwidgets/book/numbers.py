@@ -55,7 +55,7 @@ _REPEATS = {"per_draw": "draws", "per_seed": "seeds", "pairs": "pairs"}
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the role and the directives that show numbers with Sphinx."""
-    from bkdwidgets.book.citing import Citation
+    from bkdwidgets.book.citing import Citation, itemize
     from bkdwidgets.book.entries import LedgerEntries
     from bkdwidgets.book.findings import Report
     from bkdwidgets.book.quoted import PaperNumbers, PaperRole
@@ -71,6 +71,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("verbs", Verbs)
     app.connect("env-get-outdated", _outdated)
     app.connect("doctree-read", name_attributes)
+    app.connect("html-page-context", itemize)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
