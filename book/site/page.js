@@ -164,7 +164,7 @@
   function nameSliders(place) {
     const name = () => {
       for (const handle of place.querySelectorAll(".noUi-handle:not([aria-label])")) {
-        const label = handle.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent.trim();
+        const label = handle.closest(".widget-slider")?.querySelector(".widget-label")?.textContent.trim();
         handle.setAttribute("aria-label", label || "value");
       }
     };
