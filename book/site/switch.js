@@ -36,6 +36,7 @@
 
     const range = make("input", "");
     Object.assign(range, { type: "range", min: 0, max: data.scales.length - 1, step: 1, value: 0 });
+    range.setAttribute("aria-label", "take the backdoor vector away"); // the label around it names the number shown
     const shown = make("output", "bkd-numbers", "");
     const remove = make("label", "bkd-switch-slider", make("span", "", "take the backdoor vector away ", shown), range);
 
