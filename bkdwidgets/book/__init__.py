@@ -11,6 +11,9 @@ page needs is copied beside it. The steps, each in its own module:
     is the Sphinx extension that shapes the pages;
 ``switch``
     is the small demonstration on the home page, drawn from a shipped lab table;
+``numbers``
+    puts results of the ledger into the text, with ``findings`` (the report), ``quoted`` (numbers of others),
+    ``entries`` (the reproducibility appendix), ``verbs`` (the API reference) and ``citing``;
 ``builder``
     runs the whole thing, with warnings and failing cells as errors;
 ``server``
