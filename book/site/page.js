@@ -175,8 +175,8 @@
   function openToAll() {
     // A control with words of its own needs no other name: what is said and what is seen are then the same.
     document.querySelectorAll(".search-button-field[aria-label], .bd-article summary[aria-label]").forEach((control) => control.removeAttribute("aria-label"));
-    // A role that ARIA withdrew; docutils still writes it.
-    document.querySelectorAll('[role="doc-biblioentry"]').forEach((entry) => entry.removeAttribute("role"));
+    // ARIA withdrew a role that docutils still writes.
+    document.querySelectorAll('[role="doc-biblioentry"]').forEach((entry) => entry.setAttribute("role", "listitem"));
     const sidebar = document.querySelector(".bd-sidebar-primary");
     sidebar?.setAttribute("role", "complementary");
     sidebar?.setAttribute("aria-label", "The book");
