@@ -8,7 +8,7 @@ globalThis.fake = { asked: [], opened: [] };
 const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 export const support = () => facts.why ?? null;
-export const sizes = async (root, name) => ({ bytes: facts.bytes[name], cached: 0 });
+export const sizes = async (root, name) => ({ bytes: facts.bytes[name], kept: 0 });
 
 export async function openSubject(root, name, { adapters, signal }) {
   fake.opened.push([name, adapters]);
