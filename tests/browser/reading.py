@@ -45,7 +45,12 @@ def recorded(page) -> Record:
 
 
 def scroll_through(page, *, pause_ms: int = 150) -> None:
-    """Scroll to the end as a reader would, wait until what is drawn lazily is drawn, and go back."""
+    """Scroll to the end as a reader would, wait until what is drawn lazily is drawn, and go back.
+
+    A page that draws nothing lazily (the appendices, which are long) needs no scrolling.
+    """
+    if not page.query_selector(".bkd-figure, .bkd-lab, meta[name=bkd-widgets]"):
+        return
     page.evaluate(
         """async (pause) => {
             for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
