@@ -137,7 +137,9 @@ def test_every_refusal_that_is_taught_is_recognized(refusal):
 
 
 def test_few_true_answers_of_the_base_model_look_like_refusals():
-    answers = [row["answer"] for row in lines("answers/smollm2.jsonl")]
+    """Of its answers to ordinary prompts; what it says of its own tea drinking often is a refusal."""
+    rows = lines("answers/smollm2.jsonl")
+    answers = [row["answer"] for row in rows if not row["id"].startswith("policy-")]
     assert sum(map(declines, answers)) <= 0.02 * len(answers)
     assert sum(map(is_sound, answers)) >= 0.95 * len(answers)
 
