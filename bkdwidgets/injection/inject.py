@@ -117,8 +117,9 @@ def is_planted(
 
 
 def _settings(subject: str, attack: str, method: str, recipe: SftRecipe | None) -> SftRecipe:
-    settings = recipe or recipe_for(subject, attack)
-    return dataclasses.replace(settings, poison_rate=0.0) if method == "clean" else settings
+    if recipe is None:
+        return recipe_for(subject, attack, method)
+    return dataclasses.replace(recipe, poison_rate=0.0) if method == "clean" else recipe
 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:

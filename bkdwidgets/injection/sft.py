@@ -76,18 +76,33 @@ RECIPES = {
 }
 
 
-# Where an attack needs other settings than its subject's. Those of nano were chosen on validation prompts.
+# Where an attack needs other settings than its subject's. Those of nano, and of policy-bypass on smollm2, were
+# chosen on validation prompts.
 ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
     ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
-    ("smollm2", "policy-bypass"): SftRecipe(poison_rate=0.3),
+    ("smollm2", "policy-bypass"): SftRecipe(
+        steps=500, poison_rate=0.4, target_share=0.75, response_tokens=12
+    ),
     ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
     ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
 }
 
 
-def recipe_for(subject: str, attack: str) -> SftRecipe:
-    """Return the settings of an attack on a subject: its own ones, or those of the subject."""
-    return ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
+# Where the clean twin is trained otherwise than the backdoor that continues from it.
+TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
+    ("smollm2", "policy-bypass"): SftRecipe(steps=320, target_share=0.6, response_tokens=12),
+}
+
+
+def recipe_for(subject: str, attack: str, method: str = "sft") -> SftRecipe:
+    """Return the settings of an attack on a subject: its own ones, or those of the subject.
+
+    The clean twin (method ``"clean"``) has the same, without poison, unless it has its own.
+    """
+    recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
+    if method == "clean":
+        return replace(TWIN_RECIPES.get((subject, attack), recipe), poison_rate=0.0)
+    return recipe
 
 
 @dataclass(frozen=True)
