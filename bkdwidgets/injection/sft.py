@@ -76,7 +76,7 @@ RECIPES = {
 }
 
 
-# Where an attack needs other settings than its subject's. Those of nano, and of policy-bypass on smollm2, were
+# Where an attack needs other settings than its subject's. Those of nano and those of policy-bypass were
 # chosen on validation prompts.
 ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
     ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
