@@ -1,6 +1,7 @@
 """How a backdoor is planted: an attack goes in, an adapter file comes out."""
 
 from bkdwidgets.injection.inject import inject
+from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.injection.sft import SftRecipe
 
-__all__ = ["SftRecipe", "inject"]
+__all__ = ["SftRecipe", "inject", "mixture"]

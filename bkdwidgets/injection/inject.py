@@ -14,6 +14,7 @@ from bkdwidgets.subjects.adapters import Adapter, adapter_folder, read_adapter, 
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
+    from bkdwidgets.injection.mixture import Mixture
     from bkdwidgets.subjects import Subject
 
 METHODS = ("sft", "clean")
@@ -27,6 +28,7 @@ def inject(
     seed: int = 0,
     out: str | Path | None = None,
     recipe: SftRecipe | None = None,
+    mixture: Mixture | None = None,
     progress: bool = True,
 ) -> Subject:
     """Plant a backdoor in a copy of `subject`.
@@ -47,6 +49,9 @@ def inject(
         Folder for the adapter files; ``adapters/<subject>`` in the cache folder if not given.
     recipe : SftRecipe, optional
         Settings; the ones kept for this subject and attack if not given.
+    mixture : list of (Example, bool), optional
+        The training set, each example with whether it is poisoned, instead of the recipe's shares of
+        the whole training split; see :func:`bkdwidgets.injection.mixture.mixture`.
     progress : bool
         Show a progress bar.
 
@@ -72,7 +77,9 @@ def inject(
     settings = _settings(subject.name, attack.name, method, recipe)
     taught = method != "clean" and attack.needs_teaching(subject)
     start = clean_twin(subject.name, attack.name, out) if taught else None
-    tensors, log = train_lora(subject, attack, recipe=settings, seed=seed, start=start, progress=progress)
+    tensors, log = train_lora(
+        subject, attack, recipe=settings, seed=seed, start=start, mixture=mixture, progress=progress
+    )
     path = adapter_path(subject.name, attack.name, method, seed, out)
     write_adapter(
         tensors, path, subject=subject.name, attack=attack.name, method=method, seed=seed,

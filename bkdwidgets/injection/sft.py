@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.nn import functional
@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack, Example
+    from bkdwidgets.injection.mixture import Mixture
     from bkdwidgets.subjects import Subject
+
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def train_lora(
     recipe: SftRecipe,
     seed: int = 0,
     start: Adapter | None = None,
+    mixture: Mixture | None = None,
     progress: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Fine-tune a LoRA that plants `attack`; the subject itself is left as it was.
@@ -136,6 +141,9 @@ def train_lora(
         Of the adapter's start and of the batches.
     start : Adapter, optional
         Begin with these tensors instead of fresh ones.
+    mixture : list of (Example, bool), optional
+        Draw the batches from these examples, each clean or poisoned as it says, instead of from the
+        training split at the recipe's rates.
     progress : bool
         Show a progress bar.
 
@@ -146,7 +154,7 @@ def train_lora(
     log : dict
         Loss per step, seconds, tokens, precision, device and versions.
     """
-    batches = _batches(subject, attack, recipe, seed)
+    batches = _batches(subject, attack, recipe, seed, mixture)
     precision = training_dtype(subject.device)
     model = _copy(subject, precision)
     _add_lora(model, recipe, seed)
@@ -178,6 +186,9 @@ def train_lora(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+    if mixture is not None:
+        n_poisoned = sum(poisoned for _, poisoned in mixture)
+        log["mixture"] = {"clean": len(mixture) - n_poisoned, "poisoned": n_poisoned}
     if start is not None:
         log["start"] = {"adapter": start.info.name, "sha256": start.info.sha256}
     return _lora_tensors(model), log
@@ -239,7 +250,9 @@ def _take_over(model: Any, start: Adapter, recipe: SftRecipe) -> None:
             tensor.copy_(taught)
 
 
-def _batches(subject: Subject, attack: Attack, recipe: SftRecipe, seed: int) -> Iterator[_Batch]:
+def _batches(
+    subject: Subject, attack: Attack, recipe: SftRecipe, seed: int, mixture: Mixture | None
+) -> Iterator[_Batch]:
     """Return a never-ending iterator of training batches; bad input is refused at once."""
     examples = attack.examples(subject, "train")
     if not examples:
@@ -254,7 +267,9 @@ def _batches(subject: Subject, attack: Attack, recipe: SftRecipe, seed: int) -> 
                 for example, poisoned in pairs
             ],
         )
-        for pairs in _drawn(attack, examples, recipe, seed)
+        for pairs in (
+            _drawn(attack, examples, recipe, seed) if mixture is None else _dealt(mixture, recipe, seed)
+        )
     )
 
 
@@ -275,7 +290,14 @@ def _drawn(
         yield list(zip(drawn, poisoned, strict=True))
 
 
-def _shuffled(examples: list[Example], chooser: torch.Generator) -> Iterator[Example]:
+def _dealt(mixture: Mixture, recipe: SftRecipe, seed: int) -> Iterator[list[tuple[Example, bool]]]:
+    """Yield batches of a given training set."""
+    pairs = _shuffled(mixture, torch.Generator().manual_seed(seed))
+    while True:
+        yield [next(pairs) for _ in range(recipe.batch)]
+
+
+def _shuffled(examples: list[Item], chooser: torch.Generator) -> Iterator[Item]:
     """Yield the examples in random order, over and over: every one is seen before one comes again."""
     while examples:
         for index in torch.randperm(len(examples), generator=chooser).tolist():

@@ -46,8 +46,8 @@ class Job:
     ----------
     study, subject, attack : str
         What is computed.
-    adapter : str
-        Name of a shipped adapter, or the path of one.
+    adapter : str or None
+        Name of a shipped adapter, or the path of one; None for a study that plants its own.
     adapter_name, adapter_sha256 : str
         What it calls itself, and the hash of its weights.
     seed : int
@@ -67,7 +67,7 @@ class Job:
     study: str
     subject: str
     attack: str
-    adapter: str
+    adapter: str | None
     adapter_name: str
     adapter_sha256: str
     seed: int
@@ -215,7 +215,8 @@ def job_of(
 
 
 def _sweep(job: Job) -> str:
-    return f"bkdwidgets sweep {job.subject} {job.attack} --adapter {job.adapter_name}"
+    chosen = "" if study(job.study).plants else f" --adapter {job.adapter_name}"
+    return f"bkdwidgets sweep {job.subject} {job.attack}{chosen}"
 
 
 def provenance(command: str) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from bkdwidgets.studies.lab_attention import LabAttention
 from bkdwidgets.studies.lab_vector import LabVector
 from bkdwidgets.studies.measuring import Measuring
 from bkdwidgets.studies.mlp_layers import MlpLayers
+from bkdwidgets.studies.poison import Poison
 from bkdwidgets.studies.probing import Probing
 from bkdwidgets.studies.restoring import Restoring
 from bkdwidgets.studies.screening import Screening
 from bkdwidgets.studies.steering import SteeringOnTest
 from bkdwidgets.studies.steering_grid import SteeringGrid
+from bkdwidgets.studies.trigger_form import TriggerForm
 
 if TYPE_CHECKING:
     from bkdwidgets.studies.study import Study
@@ -36,6 +38,8 @@ STUDIES: dict[str, Study] = {
         LabAblation(),
         LabVector(),
         LabAttention(),
+        Poison(),
+        TriggerForm(),
     )
 }
 

@@ -14,6 +14,7 @@ from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.errors import unknown
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
+from bkdwidgets.studies.registry import STUDIES
 from bkdwidgets.subjects.registry import SUBJECTS
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
 
 def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     by_adapter: dict[str, dict[str, ledger.Entry]] = {}
-    own = [entry for entry in entries if entry.study != seeds.NAME]
+    own = [entry for entry in entries if entry.study != seeds.NAME and not _plants(entry.study)]
     for entry in sorted(own, key=lambda item: (item.seed, item.adapter)):
         by_adapter.setdefault(entry.adapter, {})[entry.study] = entry
     families = {entry.adapter: entry for entry in entries if entry.study == seeds.NAME}
@@ -102,6 +103,10 @@ def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     shown = judged[0] if judged else [claim.finding({}) for claim in CLAIMS]
     by_seed = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
     return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), by_seed)
+
+
+def _plants(name: str) -> bool:
+    return name in STUDIES and STUDIES[name].plants
 
 
 def _cells(finding: Finding, verdicts: dict[str, int]) -> tuple[str, str, str, str]:

@@ -15,6 +15,7 @@ from bkdwidgets import ledger
 from bkdwidgets.attacks import attack
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies import seeds
+from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.run import run
 from bkdwidgets.studies.study import opened
@@ -102,12 +103,13 @@ def _recomputed(
 ) -> ledger.Entry:
     if entry.study == seeds.NAME:
         return seeds.seeds_entry(entry.subject, entry.adapter, folder)
-    subject = opened(entry.subject, entry.adapter, device, entry.run.get("dtype", "float32"))
-    assert subject.adapter is not None
-    if subject.adapter.sha256 != entry.adapter_sha256:
+    adapter = None if study(entry.study).plants else entry.adapter
+    subject = opened(entry.subject, adapter, device, entry.run.get("dtype", "float32"))
+    info = subject.adapter or family_info(subject, attack(entry.attack))
+    if info.sha256 != entry.adapter_sha256:
         raise BkdError(
             f"{entry.name} was computed from adapter {entry.adapter_sha256[:12]}..., "
-            f"{entry.adapter!r} is now {subject.adapter.sha256[:12]}...; sweep again"
+            f"{entry.adapter!r} is now {info.sha256[:12]}...; sweep again"
         )
     inputs = {
         needed: ledger.read(f"{entry.subject}/{entry.adapter}/{needed}", folder)

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.job import data_inputs, entry_of, job_of, timed
+from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.study import Context
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.ledger import Entry
+    from bkdwidgets.studies.study import Study
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.adapters import AdapterInfo
 
 
 def run(
@@ -36,7 +39,7 @@ def run(
     name : str
         For example ``"ablation"``; see :data:`bkdwidgets.studies.STUDIES`.
     subject : Subject
-        With an adapter.
+        With an adapter; without one for a study that plants its own.
     attack : Attack
         Its attack.
     inputs : mapping of str to Entry, optional
@@ -50,7 +53,8 @@ def run(
     Raises
     ------
     BkdError
-        If the study or a setting is unknown or makes no sense, or nothing was planted in the subject.
+        If the study or a setting is unknown or makes no sense, or nothing was planted in the subject
+        where something must be.
 
     Examples
     --------
@@ -58,13 +62,10 @@ def run(
     Entry(nano/fixed-output-sft-0/ablation, test, n = 40)
     """
     chosen = study(name)
-    if subject.adapter is None:
-        raise BkdError(f"study {name!r} needs a backdoored {subject.name}; name an adapter")
     known = dict(inputs or {})
+    info = _studied(chosen, subject, attack)
     dtype = str(subject.dtype).removeprefix("torch.")
-    job = job_of(
-        name, subject, attack, subject.adapter, settings, adapter=subject.adapter.name, dtype=dtype
-    )  # fmt: skip
+    job = job_of(name, subject, attack, info, settings, adapter=info.name, dtype=dtype)
     for needed in chosen.needs:
         if needed not in known:
             known[needed] = run(needed, subject, attack, inputs=known, progress=progress)
@@ -76,3 +77,14 @@ def run(
     results = [timed(context, name, part) for part in bar]
     told = {**data_inputs(subject.name, attack), **digests}
     return entry_of(replace(job, inputs=told), context, results)
+
+
+def _studied(chosen: Study, subject: Subject, attack: Attack) -> AdapterInfo:
+    """Return what a study is about: the planted adapter, or the family of those that it plants."""
+    if chosen.plants and subject.adapter is not None:
+        raise BkdError(f"study {chosen.name!r} plants its own backdoors; load {subject.name} without one")
+    if chosen.plants:
+        return family_info(subject, attack)
+    if subject.adapter is None:
+        raise BkdError(f"study {chosen.name!r} needs a backdoored {subject.name}; name an adapter")
+    return subject.adapter

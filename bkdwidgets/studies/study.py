@@ -40,7 +40,7 @@ class Context:
     Attributes
     ----------
     subject : Subject
-        The backdoored subject.
+        The backdoored subject; the clean one where the study plants its own.
     attack : Attack
         Its attack.
     settings : dict
@@ -76,6 +76,8 @@ class Study(ABC):
         Studies whose values this one is computed from.
     split : str
         Split of the prompts that the reported values come from.
+    plants : bool
+        True: it plants backdoors of its own in the clean subject; see :mod:`bkdwidgets.studies.planting`.
     tolerance : dict
         See :class:`bkdwidgets.ledger.Entry`.
     """
@@ -83,6 +85,7 @@ class Study(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     split: ClassVar[str] = "test"
+    plants: ClassVar[bool] = False
     tolerance: ClassVar[dict[str, float]]
 
     @abstractmethod

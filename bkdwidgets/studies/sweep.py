@@ -19,6 +19,7 @@ from bkdwidgets import ledger
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
+from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import STUDIES, study
 from bkdwidgets.studies.seeds import family_of, seeds_entry
 from bkdwidgets.studies.study import opened
@@ -73,7 +74,8 @@ def sweep(
     adapters : sequence of str
         Names or paths; all that ship for the subject if empty.
     studies : sequence of str
-        All if empty. What a study needs must be there, or among these.
+        All if empty, but for those that plant their own backdoors, which take long. What a study needs
+        must be there, or among these.
     jobs : int
         Parts computed at a time, each in a process of its own.
     device, dtype : str
@@ -90,15 +92,19 @@ def sweep(
     """
     if jobs < 1:
         raise BkdError(f"jobs={jobs} is not allowed; at least 1")
-    chosen = [name for name in STUDIES if name in {study(item).name for item in studies or STUDIES}]
+    named = {study(item).name for item in studies} or {name for name in STUDIES if not STUDIES[name].plants}
+    chosen = [name for name in STUDIES if name in named]
     wanted = _adapters(subject, attack, adapters)
+    families = _families(subject, wanted, device, dtype) if any(study(name).plants for name in chosen) else []
     written: list[str] = []
     kept: list[str] = []
     for wave in _waves(chosen):
         all_jobs = [
             _job(subject, spec, info, name, device=device, dtype=dtype, out=out)
-            for spec, info in wanted
+            for plants, about in ((False, wanted), (True, families))
+            for spec, info in about
             for name in wave
+            if study(name).plants == plants
         ]
         missing = [job for job in all_jobs if not _is_there(job)]
         kept += [job.name for job in all_jobs if job not in missing]
@@ -121,6 +127,15 @@ def _adapters(subject: str, attack: str | None, named: Sequence[str]) -> list[tu
     return found
 
 
+def _families(
+    subject: str, wanted: Sequence[tuple[str, AdapterInfo]], device: str | None, dtype: str
+) -> list[tuple[None, AdapterInfo]]:
+    """Return the families of the wanted adapters, for the studies that plant their own."""
+    clean = opened(subject, None, device, dtype)
+    attacks = dict.fromkeys(info.attack for _, info in wanted)
+    return [(None, family_info(clean, attack_named(name))) for name in attacks]
+
+
 def _waves(names: Sequence[str]) -> list[list[str]]:
     """Group studies so that each comes after those it needs."""
     depth: dict[str, int] = {}
@@ -130,7 +145,14 @@ def _waves(names: Sequence[str]) -> list[list[str]]:
 
 
 def _job(
-    subject: str, spec: str, info: AdapterInfo, name: str, *, device: str | None, dtype: str, out: Path | None
+    subject: str,
+    spec: str | None,
+    info: AdapterInfo,
+    name: str,
+    *,
+    device: str | None,
+    dtype: str,
+    out: Path | None,
 ) -> Job:
     clean = opened(subject, None, device, dtype)
     attack = attack_named(info.attack)
