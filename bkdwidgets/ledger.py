@@ -13,6 +13,7 @@ Equal entries give equal bytes, so that a changed number is one changed line.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.paths import data_dir, written_beside
 
 if TYPE_CHECKING:
@@ -82,24 +83,28 @@ class Entry:
     def value(self, address: str) -> dict[str, Any]:
         """Return the value at a dotted address as a dict with ``"value"``.
 
-        A rate also has ``"low"``, ``"high"`` and ``"n"``.
+        A rate also has ``"low"``, ``"high"`` and ``"n"``. ``ranked.0`` is the first item of a list; ``n``,
+        ``seed``, ``split``, ``settings.<name>`` and ``run.<name>`` say how the entry was computed.
 
         Raises
         ------
         BkdError
             If nothing stands there, or something that is not one value.
         """
-        found: Any = self.values
+        about = {key: getattr(self, key) for key in ("n", "seed", "split", "settings", "run")}
+        found: Any = about | self.values
         for key in address.split("."):
-            if not isinstance(found, dict) or key not in found:
-                known = ", ".join(found) if isinstance(found, dict) else "nothing below it"
-                raise BkdError(f"{self.name} has no value {address!r}: no {key!r}; known: {known}")
-            found = found[key]
+            if isinstance(found, dict) and key in found:
+                found = found[key]
+            elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                raise BkdError(f"{self.name} has no value {address!r}: no {key!r}; known: {_known(found)}")
         if isinstance(found, dict) and "value" in found:
             return found
         if isinstance(found, (int, float, str)):
             return {"value": found}
-        raise BkdError(f"{self.name}: {address!r} is not one value; go deeper or name a rate")
+        raise BkdError(f"{self.name}: {address!r} is not one value; known below it: {_known(found)}")
 
     def digest(self) -> str:
         """Return a hash of the values, by which later entries name what they were computed from."""
@@ -173,6 +178,20 @@ def read(name: str, folder: Path | None = None) -> Entry:
     return entry
 
 
+def published(name: str, folder: Path | None = None) -> Entry:
+    """Return an entry by name; where there is none, the error names those that are near.
+
+    Raises
+    ------
+    BkdError
+        If there is none of that name, or its file is damaged.
+    """
+    if not entry_path(name, folder).is_file():
+        known = names(folder)
+        raise unknown("ledger entry", name, difflib.get_close_matches(name, known, n=6, cutoff=0.5) or known)
+    return read(name, folder)
+
+
 def find(name: str, folder: Path | None = None) -> Entry | None:
     """Return an entry, or None if it was never computed; a damaged one is still an error."""
     return read(name, folder) if entry_path(name, folder).is_file() else None
@@ -191,6 +210,43 @@ def value(name: str, address: str, folder: Path | None = None) -> dict[str, Any]
     return read(name, folder).value(address)
 
 
+def look_up(address: str) -> dict[str, Any]:
+    """Return a published value, which a chapter's text names as ``subject/adapter/study:address``.
+
+    Parameters
+    ----------
+    address : str
+        An entry's name, a colon, and a dotted path into its values, for example
+        ``"nano/fixed-output-sft-0/measure:asr"``; see :meth:`Entry.value`.
+
+    Returns
+    -------
+    dict
+        ``"value"``; for a measured one also ``"low"`` and ``"high"``, the ends of its 95 % interval (over
+        random draws, seeds or pairs: the lowest and the highest), and ``"n"``.
+
+    Raises
+    ------
+    BkdError
+        If the text is no such address, or nothing stands there; names what is known.
+    """
+    name, colon, path = address.partition(":") if isinstance(address, str) else ("", "", "")
+    if not (name and colon and path):
+        raise BkdError(f"{address!r} names no value; it looks like subject/adapter/study:address")
+    return published(name).value(path)
+
+
+def label(name: str) -> str:
+    """Return the label of an entry, or of an adapter, in the book's reproducibility appendix.
+
+    Examples
+    --------
+    >>> label("nano/fixed-output-sft-0/measure")
+    'ledger-nano-fixed-output-sft-0-measure'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", f"ledger-{name}".lower()).strip("-")
+
+
 def rates(values: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Return every rate below `values` with its address, in order."""
     found: list[tuple[str, dict[str, Any]]] = []
@@ -206,6 +262,12 @@ def digest(values: object) -> str:
     """Return the SHA-256 of plain values, by their canonical JSON."""
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _known(found: object) -> str:
+    if isinstance(found, list):
+        return f"0 to {len(found) - 1}"
+    return ", ".join(found) if isinstance(found, dict) else "nothing below it"
 
 
 def _home(folder: Path | None) -> Path:

@@ -51,8 +51,13 @@ def setup_notebook() -> None:
 
     pio.templates.default = look.TEMPLATE
     _tame_circuitsvis()
-    if os.environ.get(STATIC_VARIABLE) == "1":
+    if writes_static():
         _setup_static()
+
+
+def writes_static() -> bool:
+    """Say whether the book is being built, so that figures are written as data."""
+    return os.environ.get(STATIC_VARIABLE) == "1"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_a_number_stands_in_the_text_with_its_origin(home):
 )
 def test_forms_and_addresses(home, asked, shown):
     name, address, form = numbers.asked(f"{MEASURE}:{asked}")
-    assert numbers.written(numbers.look_up(ledger.read(name), address), form) == shown
+    assert numbers.written(ledger.read(name).value(address), form) == shown
 
 
 @pytest.mark.parametrize(

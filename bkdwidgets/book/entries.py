@@ -33,7 +33,7 @@ class LedgerEntries(SphinxDirective):
         ]
 
     def _subject(self, subject: str, entries: Iterable[ledger.Entry]) -> nodes.section:
-        section = nodes.section("", nodes.title("", subject), ids=[numbers.entry_label(subject)])
+        section = nodes.section("", nodes.title("", subject), ids=[ledger.label(subject)])
         for adapter, group in groupby(entries, key=lambda item: item.adapter):
             section += self._adapter(f"{subject}/{adapter}", list(group))
         return section
@@ -49,7 +49,7 @@ class LedgerEntries(SphinxDirective):
 
     def _label(self, node: nodes.Element, name: str) -> None:
         """Make a node the target of an entry's, or an adapter's, label."""
-        label = numbers.entry_label(name)
+        label = ledger.label(name)
         node["ids"].append(label)
         self.env.get_domain("std").anonlabels[label] = self.env.docname, label  # type: ignore[attr-defined]
 

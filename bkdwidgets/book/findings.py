@@ -66,7 +66,7 @@ def _table(subject: str, item: AttackTable) -> nodes.table:
         [_claim(finding), _value(finding.ours), _value(finding.control), _verdict(finding, seeds)]
         for finding, seeds in zip(item.findings, item.seeds, strict=True)
     ]
-    label = numbers.entry_label(f"{subject}/{item.adapter}")
+    label = ledger.label(f"{subject}/{item.adapter}")
     origin = numbers.linked(f"{subject}/{item.adapter}", label, "The ledger entries behind this table")
     caption = [
         nodes.Text(f"{item.attack} on {subject}: what is claimed, and what we find. Values of "),

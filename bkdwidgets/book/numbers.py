@@ -26,7 +26,6 @@ entry's file is a dependency of the page: after a new sweep the page is built ag
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,30 +143,6 @@ def asked(text: str, entry: str = "") -> tuple[str, str, str]:
     return match["name"] or entry, match["address"], form
 
 
-def look_up(entry: ledger.Entry, address: str) -> dict[str, Any]:
-    """Return what stands at an address of an entry, as a dict with ``"value"``.
-
-    Raises
-    ------
-    BkdError
-        If nothing stands there, or something that is not one value.
-    """
-    about = {key: getattr(entry, key) for key in ("n", "seed", "split", "settings", "run")}
-    found: Any = about | entry.values
-    for key in address.split("."):
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise BkdError(f"{entry.name} has no value {address!r}: no {key!r}; known: {_known(found)}")
-    if isinstance(found, dict) and "value" in found:
-        return found
-    if isinstance(found, (int, float, str)):
-        return {"value": found}
-    raise BkdError(f"{entry.name}: {address!r} is not one value; known below it: {_known(found)}")
-
-
 def written(found: dict[str, Any], form: str = "full") -> str:
     """Write a value for people.
 
@@ -223,12 +198,6 @@ def plain(value: float | str, *, exact: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def entry_label(name: str) -> str:
-    """Return the label of an entry, or of an adapter, in the reproducibility appendix."""
-    label: str = nodes.make_id(f"ledger-{name}")
-    return label
-
-
 def read_entry(env: BuildEnvironment, name: str) -> ledger.Entry:
     """Read an entry for the page that is being built.
 
@@ -237,21 +206,17 @@ def read_entry(env: BuildEnvironment, name: str) -> ledger.Entry:
     BkdError
         If there is none of that name; names those that are near.
     """
-    path = ledger.entry_path(name)
-    env.note_dependency(str(path))
-    if not path.is_file():
-        near = difflib.get_close_matches(name, ledger.names(), n=6, cutoff=0.5)
-        raise unknown("ledger entry", name, near or ledger.names())
-    return ledger.read(name)
+    env.note_dependency(str(ledger.entry_path(name)))
+    return ledger.published(name)
 
 
 def number(env: BuildEnvironment, name: str, address: str, form: str) -> nodes.Node:
     """Return a number with where it came from: on hover, and as a link."""
     entry = read_entry(env, name)
-    shown = written(look_up(entry, address), form)
+    shown = written(entry.value(address), form)
     said = (entry.run[key] for key in ("command", "date") if key in entry.run)
     origin = "; ".join([f"{entry.name}: {address}, {entry.split} prompts", *said])
-    return linked(shown, entry_label(name), origin)
+    return linked(shown, ledger.label(name), origin)
 
 
 def linked(text: str, label: str, origin: str) -> nodes.Node:
@@ -267,12 +232,6 @@ def complain(message: str, rawtext: str, location: str) -> nodes.Node:
     """Warn, and return the text as it was written."""
     logger.warning(message, location=location, type="bkd", subtype="number")
     return nodes.literal("", rawtext)
-
-
-def _known(found: object) -> str:
-    if isinstance(found, list):
-        return f"0 to {len(found) - 1}"
-    return ", ".join(found) if isinstance(found, dict) else "nothing below it"
 
 
 def _outdated(

@@ -1,0 +1,78 @@
+"""Ablation: a rate against the number of heads that are taken out, beside random heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from bkdwidgets.errors import unknown
+from bkdwidgets.figures import drawing
+
+if TYPE_CHECKING:
+    from bkdwidgets.ledger import Entry
+
+_PLACES = {"last": "at the last token of the prompt", "all": "at all tokens"}
+_APART = 1.05  # the kinds stand a little apart on the logarithmic axis, so that no bar hides another
+
+
+def rates(entry: Entry, *, title: str | None, rate: str, where: str = "last") -> drawing.Drawing:
+    """Draw a rate of an ``ablation`` entry, a line per kind."""
+    values, kinds = entry.values, entry.settings["kinds"]
+    if where not in entry.settings["where"]:
+        raise unknown(f"where of {entry.name}", where, entry.settings["where"])
+    ks = [int(k) for k in values[kinds[0]][where]]
+    figure = go.Figure()
+    control = _random_heads(figure, entry, where, rate, ks)
+    drawing.level(
+        figure, [ks[0] / _APART**2, ks[-1] * _APART**2], values["none"][rate], "nothing ablated", "dot"
+    )
+    color, lines = drawing.COLOR_OF[rate], {}
+    for mark, kind in enumerate(kinds):
+        lines[kind] = [values[kind][where][str(k)][rate] for k in ks]
+        shift = _APART ** (mark - (len(kinds) - 1) / 2)
+        trace = drawing.line([k * shift for k in ks], lines[kind], f"{kind} ablation", color, mark)
+        ends = (f"%{{customdata[{index}]:.3f}}" for index in range(2))
+        template = f"{kind}, %{{customdata[3]}} heads: %{{y:.3f}} ({' to '.join(ends)}), n = %{{customdata[2]}}<extra></extra>"
+        marked = [(*item, k) for item, k in zip(trace.customdata, ks, strict=True)]
+        figure.add_trace(trace.update(customdata=marked, hovertemplate=template))
+    figure.update_xaxes(
+        title="heads ablated, strongest first", type="log", tickvals=ks, ticktext=[str(k) for k in ks]
+    )
+    figure.update_yaxes(title=drawing.AXES[rate], range=[0, 1.03])
+    drawing.laid_out(figure, title, height=380, legend=4)
+    none = values["none"][rate]
+    caption = (
+        f"{drawing.sentence(rate)} when the "
+        f"strongest heads are ablated {_PLACES[where]}, {drawing.split_words(entry.split, entry.n)}; bars are 95 % "
+        f"intervals. Nothing ablated: {drawing.said(none)}. {control}"
+    )
+    alt = " ".join(
+        [f"{drawing.WORDS[rate]} against the number of ablated heads, {_PLACES[where]}."]
+        + [drawing.told(kind, [f"{k} heads" for k in ks], [item["value"] for item in line]) for kind, line in lines.items()]
+        + [f"Nothing ablated: {drawing.said(none)}.", control]
+    )  # fmt: skip
+    return drawing.Drawing(figure, caption, alt)
+
+
+def _random_heads(figure: go.Figure, entry: Entry, where: str, rate: str, ks: list[int]) -> str:
+    """Draw the band of random heads, and say what it is, or that it was not measured here."""
+    drawn = [places[where] for places in entry.values["random"].values() if where in places]
+    if not drawn:
+        places = drawing.listed(entry.settings["random_where"])
+        return f"Control: random heads were measured with where={places!r} only."
+    cells = [[place[str(k)][rate] for place in drawn] for k in ks]
+    low, high = [min(c["low"] for c in row) for row in cells], [max(c["high"] for c in row) for row in cells]
+    mean = [sum(c["value"] for c in row) / len(row) for row in cells]
+    name = "random heads (control)"
+    figure.add_trace(drawing.band(ks, low, high, name).update(showlegend=False, legendgroup=name))
+    figure.add_scatter(
+        x=ks, y=mean, name=name, mode="lines", legendgroup=name,
+        line={"color": drawing.CONTROL, "width": 1.5, "dash": "dash"},
+        hovertemplate="random heads, mean of all draws: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    first = cells[0][0]
+    return (
+        f"Control, gray: random heads of the same layers, mean and range of {first['draws']} draws per kind with "
+        f"{entry.settings['random_n']} prompts each; mean {drawing.number(mean[-1])} at {ks[-1]} heads."
+    )

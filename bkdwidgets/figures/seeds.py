@@ -1,0 +1,72 @@
+"""Seeds: whether runs that planted the same attack agree on the heads, pair by pair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bkdwidgets import look
+from bkdwidgets.errors import unknown
+from bkdwidgets.figures import drawing
+
+if TYPE_CHECKING:
+    from bkdwidgets.ledger import Entry
+
+_WHAT = {
+    "jaccard": (
+        "Jaccard index",
+        "the share of their top {k} heads that two runs have in common (Jaccard index)",
+    ),
+    "spearman": ("rank correlation", "the rank correlation of all heads' effects in two runs"),
+}
+
+
+def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None) -> drawing.Drawing:
+    """Draw the agreement of every two runs of a ``seeds`` entry."""
+    found = entry.values["heads"]
+    size = str(k) if k is not None else list(found)[-1]
+    if size not in found:
+        raise unknown(f"k of {entry.name}", k, found)
+    agreement, within = found[size][measure], found[size][f"{measure}_in_layers"]
+    matrix = np.array(agreement["pairs"])
+    np.fill_diagonal(matrix, np.nan)
+    seeds = [name.rpartition("-")[2] for name in entry.settings["adapters"]]
+    short, what = _WHAT[measure]
+    color = look.COLORS["triggered"].light
+    figure = go.Figure(
+        go.Heatmap(
+            z=matrix,
+            x=seeds,
+            y=seeds,
+            colorscale=[[0, f"{color}00"], [1, color]],
+            zmin=0,
+            zmax=1,
+            xgap=1,
+            ygap=1,
+            text=[["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in matrix],
+            texttemplate="%{text}",
+            textfont={"size": 10},
+            hovertemplate="seeds %{y} and %{x}: %{z:.3f}<extra></extra>",
+            colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
+        )
+    )
+    frame = {"type": "category", "showgrid": False, "zeroline": False, "mirror": True, "showline": True}
+    figure.update_xaxes(title="seed", **frame)
+    figure.update_yaxes(title="seed", autorange="reversed", **frame)
+    drawing.laid_out(figure, title, height=440)
+    chance = found[size].get(f"{measure}_chance")
+    controls = f"{drawing.number(chance)} for two random sets, " if chance is not None else ""
+    caption = (
+        f"Each cell: {what.format(k=size)}. Mean over {agreement['n']} pairs of n = {entry.n} runs "
+        f"{drawing.number(agreement['value'])}, lowest {drawing.number(agreement['low'])}, highest "
+        f"{drawing.number(agreement['high'])}. Control: {controls}{drawing.said(within)} (95 % of "
+        f"{within['draws']} draws) when heads are shuffled inside their layers."
+    )
+    alt = (
+        f"Map of {len(seeds)} by {len(seeds)} seeds, {short}: mean {drawing.number(agreement['value'])}, from "
+        f"{drawing.number(agreement['low'])} to {drawing.number(agreement['high'])}; shuffled inside layers "
+        f"{drawing.said(within)}."
+    )
+    return drawing.Drawing(figure, caption, alt)
