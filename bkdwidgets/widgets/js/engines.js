@@ -22,23 +22,21 @@ async function unpacked(bytes) {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** Python on the other end of the widget, if there is one. */
-class KernelEngine {
+/** The line to Python on the other end of the widget, if somebody is there. */
+class KernelLine {
   /** @param {any} model @param {() => void} changed called when the kernel turns out to be there */
   constructor(model, changed) {
     this.name = "kernel";
     this.ready = false;
     this.model = model;
     this.changed = changed;
-    /** @type {Map<string, Answer>} */
-    this.known = new Map();
-    /** @type {null | {id: number, key: string, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
-    this.asked = null;
-    /** @type {null | (() => void)} */
-    this.next = null;
     this.count = 0;
     this.hear = (/** @type {any} */ message) => this.heard(message);
     model.on("msg:custom", this.hear);
+  }
+
+  /** Ask whether anybody listens; once whoever extends this is ready for the answer. */
+  greet() {
     this.send({ bkd: "hello" });
   }
 
@@ -49,6 +47,28 @@ class KernelEngine {
   /** In a static page nobody listens, and some widget managers throw. @param {any} message */
   send(message) {
     try { this.model.send(message); } catch { this.ready = false; }
+  }
+
+  /** @param {any} message */
+  heard(message) {
+    if (message?.bkd !== "ready") return;
+    this.ready = true;
+    this.changed();
+  }
+}
+
+/** Python's answers, one at a time. */
+class KernelEngine extends KernelLine {
+  /** @param {any} model @param {() => void} changed */
+  constructor(model, changed) {
+    super(model, changed);
+    /** @type {Map<string, Answer>} */
+    this.known = new Map();
+    /** @type {null | {id: number, key: string, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
+    this.asked = null;
+    /** @type {null | (() => void)} */
+    this.next = null;
+    this.greet();
   }
 
   /** @param {any} choice */
@@ -74,10 +94,8 @@ class KernelEngine {
 
   /** @param {any} message */
   heard(message) {
-    if (message?.bkd === "ready") {
-      this.ready = true;
-      this.changed();
-    } else if (this.asked && message?.id === this.asked.id) {
+    super.heard(message);
+    if (this.asked && message?.id === this.asked.id) {
       const { key, resolve, reject } = this.asked;
       this.asked = null;
       if (message.bkd === "answer") {

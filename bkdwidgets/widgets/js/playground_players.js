@@ -59,28 +59,13 @@ function known(value, what) {
 }
 
 /** Python at the other end of the widget. */
-class KernelPlayer {
+class KernelPlayer extends KernelLine {
   /** @param {any} model @param {() => void} changed called when Python says that it is there */
   constructor(model, changed) {
-    this.name = "kernel";
-    this.ready = false;
-    this.model = model;
-    this.changed = changed;
-    this.count = 0;
+    super(model, changed);
     /** @type {null | {id: number, listening: Listening, began: number, tokens: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
     this.asked = null;
-    this.hear = (/** @type {any} */ message) => this.heard(message);
-    model.on("msg:custom", this.hear);
-    this.send({ bkd: "hello" });
-  }
-
-  close() {
-    this.model.off("msg:custom", this.hear);
-  }
-
-  /** In a static page nobody listens, and some widget managers throw. @param {any} message */
-  send(message) {
-    try { this.model.send(message); } catch { this.ready = false; }
+    this.greet();
   }
 
   /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
@@ -100,10 +85,7 @@ class KernelPlayer {
 
   /** @param {any} message */
   heard(message) {
-    if (message?.bkd === "ready") {
-      this.ready = true;
-      this.changed();
-    }
+    super.heard(message);
     if (!this.asked || message?.id !== this.asked.id) return;
     const { listening, began, resolve, reject } = this.asked;
     if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
