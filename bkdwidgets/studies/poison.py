@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bkdwidgets.measurement import Measurement
     from bkdwidgets.subjects import Subject
 
-COUNTS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
+COUNTS = (0, 4, 8, 16, 32, 64, 128)
 STEPS = (25, 50, 100)
 CLEAN = 400
 RATES = ("asr", "ftr", "utility")
@@ -119,7 +119,7 @@ class Poison(Study):
     """Wide for the ASR: where few examples just about suffice, the last bit of a float decides."""
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
-        """Return nine counts, three numbers of steps, three seeds, 400 clean examples and 100 prompts."""
+        """Return seven counts, three numbers of steps, three seeds, 400 clean examples and 100 prompts."""
         recipe = asdict(recipe_for(subject.name, attack.name))
         del recipe["poison_rate"], recipe["target_share"], recipe["steps"]
         return {
