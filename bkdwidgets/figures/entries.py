@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import ledger
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.figures import ablation, heads, layers, outcomes, poison, probes, seeds, steering
+from bkdwidgets.figures import ablation, heads, layers, outcomes, poison, probes, seeds, steering, verdicts
 from bkdwidgets.notebook import Embedded, writes_static
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
     "steering-grid": {
         name: partial(steering.grid, rate=name) for name in ("asr_triggered", "as_before", "asr_clean")
     },
-    "steering": {"chosen": steering.chosen},
+    "steering": {"chosen": steering.chosen, "outcomes": verdicts.steered},
     "seeds": {
         "jaccard": partial(seeds.pairs, measure="jaccard"),
         "rank": partial(seeds.pairs, measure="spearman"),
@@ -126,7 +126,8 @@ def figure(
         What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
         heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
-        ``steering``: chosen. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility. By default the first.
+        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility. By default the
+        first.
     title : str, optional
         Printed above the figure.
     note : str, optional
