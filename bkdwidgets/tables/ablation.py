@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.studies.heads import heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bkdwidgets.ledger import Entry
 
 _RATES = ("asr", "as_before", "utility")
 
 
-def ablation_table(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the table's body from the values of ``attribute``, ``ablation`` and ``lab-ablation``."""
-    effects, rates, lab = entries["attribute"], entries["ablation"], entries["lab-ablation"]
+def ablation_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """Return the table's body from the entries ``attribute``, ``ablation`` and ``lab-ablation``."""
+    effects, rates, lab = (entries[name].values for name in ("attribute", "ablation", "lab-ablation"))
     kinds = list(rates["random"])
     places = list(rates[kinds[0]])
     ks = [int(k) for k in rates[kinds[0]][places[0]]]

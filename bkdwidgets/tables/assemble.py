@@ -9,6 +9,9 @@ from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.errors import unknown
 from bkdwidgets.tables.ablation import ablation_table
 from bkdwidgets.tables.attention import attention_table
+from bkdwidgets.tables.labels import labels_table
+from bkdwidgets.tables.poison import poison_table
+from bkdwidgets.tables.restoration import restoration_table
 from bkdwidgets.tables.vector import vector_table
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ LABS = {
     "ablation": (ablation_table, ("attribute", "ablation", "lab-ablation")),
     "vector": (vector_table, ("attribute", "lab-vector")),
     "attention": (attention_table, ("attribute", "lab-attention")),
+    "restoration": (restoration_table, ("measure", "restoration")),
+    "poison": (poison_table, ("poison",)),
+    "labels": (labels_table, ("ablation", "lab-ablation", "lab-vector")),
 }
 _TOLD = ("version", "commit", "device", "dtype", "threads", "torch", "date", "command")
 
@@ -29,9 +35,11 @@ def lab_table(subject: str, adapter: str, lab: str, *, folder: Path | None = Non
     Parameters
     ----------
     subject, adapter : str
-        For example ``"smollm2"`` and ``"fixed-output-sft-0"``.
-    lab : {"ablation", "vector", "attention"}
-        Which lab.
+        For example ``"smollm2"`` and ``"fixed-output-sft-0"``; for ``"poison"`` the family,
+        ``"fixed-output-sft"``.
+    lab : {"ablation", "vector", "attention", "restoration", "poison", "labels"}
+        Which lab; ``"restoration"`` and ``"poison"`` are for :class:`GridLab`, ``"labels"`` for
+        :class:`LabelLab`.
     folder : Path, optional
         Ledger folder instead of ``data/ledger``.
 
@@ -51,21 +59,25 @@ def lab_table(subject: str, adapter: str, lab: str, *, folder: Path | None = Non
     entries = {name: ledger.read(f"{subject}/{adapter}/{name}", folder) for name in needs}
     last = entries[needs[-1]]
     attack = attack_named(last.attack)
-    acie = entries["attribute"].values["acie"]
     return {
         "format": FORMAT,
         "lab": lab,
         "subject": subject,
         "attack": last.attack,
         "adapter": adapter,
-        "shape": [len(acie), len(acie[0])],
         "trigger": str(attack.trigger),
         "payload": attack.payload,
-        "prompts": last.values["prompts"],
         "provenance": {
             "ledger entries": ", ".join(f"{item.name} ({item.digest()[:12]})" for item in entries.values()),
             "adapter_sha256": last.adapter_sha256,
             **{key: last.run[key] for key in _TOLD if key in last.run},
         },
-        **make({name: entry.values for name, entry in entries.items()}),
+        **(_asked(entries["attribute"], last) if "attribute" in entries else {}),
+        **make(entries),
     }
+
+
+def _asked(effects: ledger.Entry, lab: ledger.Entry) -> dict[str, Any]:
+    """Return what the labs know whose choices are heads or layers: their number, and the prompts."""
+    acie = effects.values["acie"]
+    return {"shape": [len(acie), len(acie[0])], "prompts": lab.values["prompts"]}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.studies.heads import heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bkdwidgets.ledger import Entry
 
 _THOUSAND = 1000
 
 
-def attention_table(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the table's body from the values of ``attribute`` and ``lab-attention``."""
-    lab, acie = entries["lab-attention"], entries["attribute"]["acie"]
+def attention_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """Return the table's body from the entries ``attribute`` and ``lab-attention``."""
+    lab, acie = entries["lab-attention"].values, entries["attribute"].values["acie"]
     heads = heads_of(lab["heads"])
     return {
         "heads": [list(head) for head in heads],

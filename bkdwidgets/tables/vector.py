@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.studies.heads import heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bkdwidgets.ledger import Entry
 
 _TOLD = ("asr", "as_before", "outcomes")
 
 
-def vector_table(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the table's body from the values of ``lab-vector``."""
-    lab = entries["lab-vector"]
+def vector_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """Return the table's body from the entry ``lab-vector``."""
+    lab = entries["lab-vector"].values
     vectors = list(lab["norms"])
     return {
         "vectors": vectors,

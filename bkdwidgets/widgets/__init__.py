@@ -6,9 +6,20 @@ that answers from a table which travels with it. With a kernel, Python answers w
 
 from bkdwidgets.widgets.ablation import AblationLab
 from bkdwidgets.widgets.attention import AttentionView
+from bkdwidgets.widgets.grid import GridLab
+from bkdwidgets.widgets.labels import LabelLab
 from bkdwidgets.widgets.playground import Playground
 from bkdwidgets.widgets.probe import ProbeView
 from bkdwidgets.widgets.tables import read_table
 from bkdwidgets.widgets.vector import VectorLab
 
-__all__ = ["AblationLab", "AttentionView", "Playground", "ProbeView", "VectorLab", "read_table"]
+__all__ = [
+    "AblationLab",
+    "AttentionView",
+    "GridLab",
+    "LabelLab",
+    "Playground",
+    "ProbeView",
+    "VectorLab",
+    "read_table",
+]

@@ -15,18 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.look import LETTERS
+from bkdwidgets.widgets.grid_table import check_grid
+from bkdwidgets.widgets.labels_table import check_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FORMAT = 1
-LABS = ("ablation", "vector", "attention")
+LABS = ("ablation", "vector", "attention", "grid", "labels")
 PLACES = ("last", "all")
-_COMMON = ("subject", "attack", "shape", "trigger", "payload", "prompts")
+_COMMON = ("subject", "attack")
+_ASKED = ("shape", "trigger", "payload", "prompts")
 _NEEDED = {
     "ablation": ("texts", "acie", "ranked", "k", "kinds", "top"),
     "vector": ("texts", "vectors", "layers", "scales", "cells"),
     "attention": ("heads", "views"),
+    "grid": ("axes", "rates", "cells"),
+    "labels": ("reading", "rules", "conditions", "items"),
 }
 
 
@@ -37,7 +42,7 @@ def read_table(table: Mapping[str, Any] | str | Path, *, lab: str) -> dict[str, 
     ----------
     table : mapping, str or Path
         The table, or the ``.json`` or ``.json.gz`` file that holds it.
-    lab : {"ablation", "vector", "attention"}
+    lab : {"ablation", "vector", "attention", "grid", "labels"}
         Which lab it is for.
 
     Returns
@@ -54,7 +59,7 @@ def read_table(table: Mapping[str, Any] | str | Path, *, lab: str) -> dict[str, 
         raise unknown("lab", lab, LABS)
     content = _from_file(Path(table)) if isinstance(table, str | Path) else dict(table)
     _check_head(content, lab)
-    {"ablation": _check_ablation, "vector": _check_vector, "attention": _check_attention}[lab](content)
+    _CHECKS[lab](content)
     return content
 
 
@@ -89,9 +94,16 @@ def _check_head(table: Mapping[str, Any], lab: str) -> None:
         raise BkdError(f"lab table has format {table.get('format')!r}; this version reads format {FORMAT}")
     if table.get("lab") != lab:
         raise BkdError(f"lab table is for {table.get('lab')!r}, this lab needs one for {lab!r}")
-    missing = [key for key in (*_COMMON, *_NEEDED[lab]) if key not in table]
+    asked = () if lab in {"grid", "labels"} else _ASKED
+    missing = [key for key in (*_COMMON, *asked, *_NEEDED[lab]) if key not in table]
     if missing:
         raise BkdError(f"lab table lacks {', '.join(missing)}")
+    if asked:
+        _check_asked(table)
+
+
+def _check_asked(table: Mapping[str, Any]) -> None:
+    """Check the prompts of a lab that asks a model, and the model's shape."""
     shape = table["shape"]
     if not (_is_list(shape, 2) and all(isinstance(size, int) and size > 0 for size in shape)):
         raise BkdError(f"lab table has shape {shape!r}; it must be [layers, heads], both at least 1")
@@ -200,3 +212,12 @@ def _check_list(table: Mapping[str, Any], key: str, allowed: Any) -> None:
 
 def _is_list(value: object, length: int | None = None) -> bool:
     return isinstance(value, list | tuple) and (length is None or len(value) == length)
+
+
+_CHECKS = {
+    "ablation": _check_ablation,
+    "vector": _check_vector,
+    "attention": _check_attention,
+    "grid": check_grid,
+    "labels": check_labels,
+}

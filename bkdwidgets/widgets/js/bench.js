@@ -156,14 +156,14 @@ function errorView(text) {
   return h("div", { class: "bkd-note bkd-error", role: "alert" }, `No answer came back: ${text}`);
 }
 
-/** ‹ 3 of 24 › @param {number} count @param {() => number} get @param {(index: number) => void} set */
-function stepper(count, get, set) {
+/** ‹ 3 of 24 › @param {number} count @param {() => number} get @param {(index: number) => void} set @param {string} [what] */
+function stepper(count, get, set, what = "prompt") {
   const where = h("span", { class: "bkd-where", "aria-live": "polite" });
   const step = (/** @type {number} */ by) => () => set((get() + by + count) % count);
-  const view = h("div", { class: "bkd-stepper", role: "group", "aria-label": "prompt shown" },
-    h("button", { type: "button", class: "bkd-button", "aria-label": "previous prompt", click: step(-1) }, "‹"), where,
-    h("button", { type: "button", class: "bkd-button", "aria-label": "next prompt", click: step(1) }, "›"));
-  return { view, draw: () => { where.textContent = `prompt ${get() + 1} of ${count}`; } };
+  const view = h("div", { class: "bkd-stepper", role: "group", "aria-label": `${what} shown` },
+    h("button", { type: "button", class: "bkd-button", "aria-label": `previous ${what}`, click: step(-1) }, "‹"), where,
+    h("button", { type: "button", class: "bkd-button", "aria-label": `next ${what}`, click: step(1) }, "›"));
+  return { view, draw: () => { where.textContent = `${what} ${get() + 1} of ${count}`; } };
 }
 
 /** Where the numbers come from, folded away. @param {any} table @param {string} keys how to use it without a mouse */

@@ -36,9 +36,9 @@ function along(element, from, to) {
 
 /**
  * One rate.
- * @param {{name: string, note: string, color: string, rate: Rate | null, draws?: number[], before?: Rate | null}} what `draws`: what chance does
+ * @param {{name: string, note: string, color: string, rate: Rate | null, draws?: number[], before?: Rate | null, chance?: string}} what `draws`: what chance does
  */
-function rateView({ name, note, color, rate, draws = [], before = null }) {
+function rateView({ name, note, color, rate, draws = [], before = null, chance = "random" }) {
   const track = h("div", { class: "bkd-track", "aria-hidden": "true" });
   if (draws.length) {
     track.append(along(h("i", { class: "bkd-band" }), Math.min(...draws), Math.max(...draws)));
@@ -47,7 +47,7 @@ function rateView({ name, note, color, rate, draws = [], before = null }) {
   if (rate) track.append(along(h("i", { class: "bkd-fill", "data-color": color }), 0, rate.value));
   if (before) track.append(along(h("i", { class: "bkd-before" }), before.value, before.value));
   if (rate) track.append(along(h("i", { class: "bkd-interval" }), rate.low, rate.high));
-  const range = draws.length ? `; control, random: ${fixed(Math.min(...draws))} to ${fixed(Math.max(...draws))}` : "";
+  const range = draws.length ? `; control, ${chance}: ${fixed(Math.min(...draws))} to ${fixed(Math.max(...draws))}` : "";
   const said = rate ? `${fixed(rate.value)}, interval ${fixed(rate.low)} to ${fixed(rate.high)}, n = ${rate.n}${range}` : "not measured";
   return h("div", { class: "bkd-rate", "data-rate": name, "data-value": rate ? rate.value : null, role: "group", "aria-label": `${name}, ${note}: ${said}` },
     h("span", { class: "bkd-rate-name" }, name, h("span", { class: "bkd-rate-note" }, note)),

@@ -1,0 +1,18 @@
+/** A rate and what it is compared with, each in numbers: value, interval, n. */
+
+/** "0.98 [0.93, 0.99], n = 60" @param {Rate} rate */
+const toldRate = ({ value, low, high, n }) => `${fixed(value)} [${fixed(low)}, ${fixed(high)}], n = ${n}`;
+
+/**
+ * One rate as a bar, and below it the numbers it stands beside.
+ * @typedef {{name: string, rate: Rate | null | undefined}} Other
+ * @param {{name: string, note: string, color: string, rate: Rate | null, dotted?: Other | null, gray?: Other | null}} what
+ *   `dotted` and `gray`: compared with, in the order in which they are named
+ */
+function comparedRate({ name, note, color, rate, dotted = null, gray = null }) {
+  const others = [dotted, gray].filter((other) => other?.rate);
+  const bar = rateView({ name, note, color, rate, before: dotted?.rate ?? null, draws: gray?.rate ? [gray.rate.value] : [], chance: gray?.name ?? "" });
+  for (const value of rate?.per_seed ?? []) bar.querySelector(".bkd-track")?.append(along(h("i", { class: "bkd-seed" }), value, value));
+  const words = [rate ? `n = ${rate.n}` : "", ...others.map((other) => `${other.name} ${toldRate(/** @type {Rate} */ (other.rate))}`)];
+  return h("div", { class: "bkd-compared" }, bar, h("p", { class: "bkd-beside" }, words.filter(Boolean).join("; ")));
+}
