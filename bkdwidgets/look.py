@@ -99,10 +99,10 @@ EITHER_INK = "#7A7F87"
 
 # The middle is transparent rather than white, so that "no effect" is the paper, whichever it is.
 DIVERGING = (
-    (0.0, "rgba(0,114,178,1)"),
+    (0.0, "#0072B2"),
     (0.499, "rgba(0,114,178,0)"),  # each side fades in its own hue: a grey middle would muddy small effects
     (0.501, "rgba(213,94,0,0)"),
-    (1.0, "rgba(213,94,0,1)"),
+    (1.0, "#D55E00"),
 )
 
 TEMPLATE = "bkdwidgets"
@@ -144,9 +144,7 @@ def css() -> str:
 
 def swapped_colors() -> dict[str, str]:
     """Return the dark color for each light color a figure may carry."""
-    swaps = {tone.light: tone.dark for name, tone in COLORS.items() if name in _DRAWN}
-    ends = {"rgba(0,114,178,1)": "rgba(91,179,230,1)", "rgba(213,94,0,1)": "rgba(255,138,61,1)"}
-    return swaps | ends
+    return {tone.light: tone.dark for name, tone in COLORS.items() if name in _DRAWN}
 
 
 def outcome(letter: str) -> Outcome:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PLACES = {"last": "at the last token of the prompt", "all": "at all tokens"}
 _APART = 1.05  # the kinds stand a little apart on the logarithmic axis, so that no bar hides another
+_NONE = 0.5  # where "no head" stands on an axis that has no zero
 
 
 def rates(entry: Entry, *, title: str | None, rate: str, where: str = "last") -> drawing.Drawing:
@@ -24,35 +25,40 @@ def rates(entry: Entry, *, title: str | None, rate: str, where: str = "last") ->
     ks = [int(k) for k in values[kinds[0]][where]]
     figure = go.Figure()
     control = _random_heads(figure, entry, where, rate, ks)
-    drawing.level(
-        figure, [ks[0] / _APART**2, ks[-1] * _APART**2], values["none"][rate], "nothing ablated", "dot"
-    )
-    color, lines = drawing.COLOR_OF[rate], {}
-    for mark, kind in enumerate(kinds):
-        lines[kind] = [values[kind][where][str(k)][rate] for k in ks]
+    none, places = values["none"][rate], [_NONE, *ks]
+    lines = {kind: [none, *(values[kind][where][str(k)][rate] for k in ks)] for kind in kinds}
+    for mark, (kind, line) in enumerate(lines.items()):
         shift = _APART ** (mark - (len(kinds) - 1) / 2)
-        trace = drawing.line([k * shift for k in ks], lines[kind], f"{kind} ablation", color, mark)
-        ends = (f"%{{customdata[{index}]:.3f}}" for index in range(2))
-        template = f"{kind}, %{{customdata[3]}} heads: %{{y:.3f}} ({' to '.join(ends)}), n = %{{customdata[2]}}<extra></extra>"
-        marked = [(*item, k) for item, k in zip(trace.customdata, ks, strict=True)]
-        figure.add_trace(trace.update(customdata=marked, hovertemplate=template))
+        trace = drawing.line(
+            [place * shift for place in places], line, f"{kind} ablation", drawing.COLOR_OF[rate], mark
+        )
+        told = [(*item, k) for item, k in zip(trace.customdata, (0, *ks), strict=True)]
+        figure.add_trace(trace.update(customdata=told, hovertemplate=f"{kind}{_HOVER}"))
     figure.update_xaxes(
-        title="heads ablated, strongest first", type="log", tickvals=ks, ticktext=[str(k) for k in ks]
+        title="heads ablated, strongest first", type="log", tickvals=places, ticktext=["0", *map(str, ks)]
     )
-    figure.update_yaxes(title=drawing.AXES[rate], range=[0, 1.03])
-    drawing.laid_out(figure, title, height=380, legend=4)
-    none = values["none"][rate]
+    figure.update_yaxes(title=drawing.AXES[rate], range=[-0.02, 1.03])
+    drawing.laid_out(figure, title, height=380, legend=3)
     caption = (
-        f"{drawing.sentence(rate)} when the "
-        f"strongest heads are ablated {_PLACES[where]}, {drawing.split_words(entry.split, entry.n)}; bars are 95 % "
-        f"intervals. Nothing ablated: {drawing.said(none)}. {control}"
+        f"{drawing.WORDS[rate]} when the strongest heads are ablated {_PLACES[where]}, "
+        f"{drawing.split_words(entry.split, none['n'])}; bars are 95 % intervals. Nothing ablated: "
+        f"{drawing.said(none)}. {control}"
     )
     alt = " ".join(
-        [f"{drawing.WORDS[rate]} against the number of ablated heads, {_PLACES[where]}."]
-        + [drawing.told(kind, [f"{k} heads" for k in ks], [item["value"] for item in line]) for kind, line in lines.items()]
-        + [f"Nothing ablated: {drawing.said(none)}.", control]
-    )  # fmt: skip
+        [f"{drawing.WORDS[rate]} against the number k of ablated heads, {_PLACES[where]}."]
+        + [
+            drawing.told(kind, [f"k = {k}" for k in (0, *ks)], [item["value"] for item in line])
+            for kind, line in lines.items()
+        ]
+        + [control]
+    )
     return drawing.Drawing(figure, caption, alt)
+
+
+_HOVER = (
+    " ablation, k = %{customdata[3]}: %{y:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), "
+    "n = %{customdata[2]}<extra></extra>"
+)
 
 
 def _random_heads(figure: go.Figure, entry: Entry, where: str, rate: str, ks: list[int]) -> str:
@@ -73,6 +79,6 @@ def _random_heads(figure: go.Figure, entry: Entry, where: str, rate: str, ks: li
     )  # fmt: skip
     first = cells[0][0]
     return (
-        f"Control, gray: random heads of the same layers, mean and range of {first['draws']} draws per kind with "
-        f"{entry.settings['random_n']} prompts each; mean {drawing.number(mean[-1])} at {ks[-1]} heads."
+        f"Control, gray: random heads of the same layers, mean and range of {first['draws']} draws per kind "
+        f"with {entry.settings['random_n']} prompts each; mean {drawing.number(mean[-1])} at {ks[-1]} heads."
     )

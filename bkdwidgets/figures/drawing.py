@@ -28,14 +28,12 @@ COLOR_OF = {
     "ftr": look.COLORS["payload"].light,
     "as_before": look.COLORS["as-before"].light,
     "utility": look.COLORS["clean"].light,
-    "spared": look.COLORS["clean"].light,
 }
 WORDS = {
-    "asr": "payload on triggered prompts (ASR)",
-    "ftr": "payload on clean prompts (FTR)",
-    "as_before": "answered as before, triggered",
-    "utility": "answered as before, clean (utility)",
-    "spared": "spared inputs answered as before",
+    "asr": "Payload on triggered prompts (ASR)",
+    "ftr": "Payload on clean prompts (FTR)",
+    "as_before": "The old answer on triggered prompts (as before)",
+    "utility": "The old answer on clean prompts (utility)",
 }
 CONTROL = look.COLORS["control"].light
 _BAND = "rgba(138,143,152,0.22)"  # the control's gray, thin enough for either paper
@@ -44,14 +42,13 @@ AXES = {
     "ftr": "FTR",
     "as_before": "as before, triggered",
     "utility": "utility",
-    "spared": "spared",
 }
 MARKS = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot", "triangle-up"))
 """Dash and symbol of the first, second, ... thing that was done."""
 
 _EACH = 8  # so many points are read out one by one; of more, ends and extremes
 _Z95 = 1.959963984540054
-_LINE = 42  # characters of a title that fit a phone
+_LINE = 38  # characters of a title that fit a phone
 _WIDE = 27  # pixels a line of the legend takes
 
 
@@ -148,13 +145,22 @@ def level(figure: go.Figure, x: Sequence[float], rate: Rate, name: str, dash: st
 def laid_out(figure: go.Figure, title: str | None, *, height: int, legend: int = 0) -> go.Figure:
     """Give a figure the common frame: the title wrapped for a phone, the legend in lines below the plot."""
     lines = wrapped(title) if title else []
+    head = 26 * len(lines)
+    tall = height + head + _WIDE * legend
+    text = "<br>".join(plain(part) for part in lines)
+    place = {
+        "x": 0,
+        "xref": "container",
+        "y": 1 - 14 / tall,
+        "yref": "container",
+        "yanchor": "top",
+        "pad": {"l": 4},
+    }
     figure.update_layout(
         template=look.TEMPLATE,
-        title={"text": "<br>".join(plain(part) for part in lines), "y": 0.99, "yanchor": "top", "yref": "container"}
-        if lines
-        else None,
-        height=height + 24 * len(lines) + _WIDE * legend,
-        margin={"t": 20 + 24 * len(lines), "l": 20, "r": 16, "b": 20},
+        title={"text": text, **place} if lines else None,
+        height=tall,
+        margin={"t": 20 + head, "l": 20, "r": 16, "b": 20},
         legend={
             "orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
             "traceorder": "normal", "itemsizing": "constant",
@@ -186,7 +192,7 @@ def said(rate: Rate) -> str:
 
 def number(value: float) -> str:
     """Write a number for people, with three decimals and a true minus sign."""
-    return f"{value:.3f}".replace("-", "−")
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")  # adding 0 takes the sign off a zero
 
 
 def told(name: str, x: Iterable[object], values: Iterable[float], at: str = "at") -> str:
@@ -199,11 +205,6 @@ def told(name: str, x: Iterable[object], values: Iterable[float], at: str = "at"
         f"{name}: {number(points[0][1])} {at} {points[0][0]}, {number(points[-1][1])} {at} {points[-1][0]}, "
         f"lowest {number(lowest[1])} {at} {lowest[0]}, highest {number(highest[1])} {at} {highest[0]}."
     )
-
-
-def sentence(rate: str) -> str:
-    """Return what a rate is, as the start of a sentence."""
-    return WORDS[rate][0].upper() + WORDS[rate][1:]
 
 
 def listed(words: Iterable[object]) -> str:

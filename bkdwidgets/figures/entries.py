@@ -97,7 +97,7 @@ class LedgerFigure:
             display(self.figure, HTML(self._caption(linked=False)))
 
     def _caption(self, *, linked: bool) -> str:
-        """Return the caption as HTML; the entry's row in the appendix is a link where there is an appendix."""
+        """Return the caption as HTML, the entry's name as a link where there is an appendix to lead to."""
         name = escape(self.name)
         if linked:
             name = f'<a href="{_APPENDIX}#{ledger.label(self.name)}">{name}</a>'
@@ -126,8 +126,8 @@ def figure(
         What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
         heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
-        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility. By default the
-        first.
+        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility. By default
+        the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

@@ -134,86 +134,72 @@ def effects(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     drawing.laid_out(figure, title, height=max(320, 110 + 15 * len(acie)))
     control = values["control"]["strongest"]
     caption = (
-        f"Average causal indirect effect (ACIE) of each head on the probability of the payload; the ten "
-        f"strongest carry their rank. {drawing.split_words(entry.split, entry.n)}; hover for each head's 95 % "
-        f"interval. Control: the strongest head of the clean model has {drawing.said(control)}, n = {control['n']}."
+        "Average causal indirect effect (ACIE) of each head on the probability of the payload; the ten "
+        f"strongest carry their rank. {drawing.split_words(entry.split, entry.n)}; hover for each head's 95 "
+        f"% interval. Control: the strongest head of the clean model has {drawing.said(control)}, n = "
+        f"{control['n']}."
     )
     strongest = ", ".join(
         f"{values['ranked'][rank]} {acie[head]:+.4f}" for rank, head in enumerate(ranked[:5])
     )
     lowest = ranked[-1]
     alt = (
-        f"Heatmap of the ACIE of {acie.size} heads, {acie.shape[0]} layers by {acie.shape[1]} heads. Strongest: "
-        f"{strongest}. Most negative: {head_name(lowest)} {acie[lowest]:+.4f}. "
-        f"{int((np.abs(acie) < acie[ranked[0]] / 10).sum())} heads have less than a tenth of the strongest effect."
+        f"Heatmap of the ACIE of {acie.size} heads, {acie.shape[0]} layers by {acie.shape[1]} heads. "
+        f"Strongest: {strongest}. Most negative: {head_name(lowest)} {acie[lowest]:+.4f}. "
+        f"{int((np.abs(acie) < acie[ranked[0]] / 10).sum())} heads have less than a tenth of the strongest "
+        "effect."
     )
     return drawing.Drawing(figure, caption, alt)
 
 
 def stability(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     """Draw the strongest heads with their intervals, and how often other prompts would choose them."""
-    values = entry.values
-    k = int(next(iter(values["stability"])) if entry.settings["k"] is None else entry.settings["k"])
+    values, k = entry.values, entry.settings["k"]
     per_prompt, names = np.array(values["per_prompt"]), values["ranked"][:_SHOWN]
     heads = len(values["acie"][0])
-    places = [layer * heads + head for layer, head in map(_head, names)]
-    acie = per_prompt.mean(0)
-    half = _half_width(per_prompt.std(0, ddof=1) / len(per_prompt) ** 0.5, len(per_prompt))
-    share = _membership(per_prompt, k)
-    firm = set(values["stability"][str(k)]["firm"])
-    figure = go.Figure()
-    random = values["held_out"]["random"]
-    figure.add_vrect(
-        x0=random["low"], x1=random["high"], fillcolor=drawing.CONTROL, opacity=0.22, line_width=0
-    )
-    for is_firm, symbol, what in ((True, "circle", "firm"), (False, "circle-open", "not firm")):
-        rows = [(name, place) for name, place in zip(names, places, strict=True) if (name in firm) == is_firm]
+    places = np.array([layer * heads + head for layer, head in map(_head, names)])
+    acie, share = per_prompt.mean(0)[places], _membership(per_prompt, k)[places]
+    half = _half_width(per_prompt.std(0, ddof=1)[places] / len(per_prompt) ** 0.5, len(per_prompt))
+    random, firm = values["held_out"]["random"], np.isin(names, values["stability"][str(k)]["firm"])
+    figure, rows = go.Figure(), np.arange(len(names))
+    figure.add_trace(_random_band(random, len(names)))
+    for chosen, symbol, what in ((firm, "circle", "95 % of draws or more"), (~firm, "circle-open", "fewer")):
         figure.add_scatter(
-            x=[acie[place] for _, place in rows],
-            y=[name for name, _ in rows],
-            error_x={
-                "type": "data",
-                "array": [half[place] for _, place in rows],
-                "width": 0,
-                "thickness": 1.5,
-            },
-            customdata=[(half[place], share[place]) for _, place in rows],
+            x=acie[chosen],
+            y=rows[chosen],
+            error_x={"type": "data", "array": half[chosen], "width": 0, "thickness": 1.5},
+            customdata=np.stack([half[chosen], share[chosen]], -1),
+            text=np.array(names)[chosen],
             mode="markers",
             marker={"symbol": symbol, "size": 9, "color": look.COLORS["payload"].light, "line": {"width": 2}},
-            name=f"{what}: in the top {k} in {'at least' if is_firm else 'fewer than'} 95 % of draws",
-            hovertemplate="%{y} ACIE %{x:.4f} ± %{customdata[0]:.4f}, in the top "
+            name=f"in the top {k} in {what}",
+            hovertemplate="%{text} ACIE %{x:.4f} ± %{customdata[0]:.4f}, in the top "
             f"{k} in %{{customdata[1]:.0%}} of draws<extra></extra>",
         )
-    figure.add_bar(
-        x=[0] * 2,
-        y=names[:2],
-        name="mean of random heads, lowest to highest draw",
-        marker_color=drawing.CONTROL,
-    )
-    for name, place in zip(names, places, strict=True):
+    for row, part in enumerate(share):
         figure.add_annotation(
-            x=1, xref="paper", xanchor="right", y=name, text=f"{share[place]:.0%}", showarrow=False,
-            font={"size": 12},
-        )  # fmt: skip
-    edge = float((acie + half)[places].max())
-    figure.update_xaxes(
-        title="ACIE", range=[min(0, random["low"], float((acie - half)[places].min())) * 1.1, edge * 1.22]
+            x=1, xref="paper", xanchor="right", y=row, text=f"{part:.0%}", showarrow=False, font={"size": 12}
+        )
+    low = min(0.0, random["low"], float((acie - half).min()))
+    figure.update_xaxes(title="ACIE", range=[low * 1.1, float((acie + half).max()) * 1.22])
+    figure.update_yaxes(
+        tickvals=rows, ticktext=names, range=[len(names) - 0.4, -0.6], showgrid=False, zeroline=False
     )
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, dtick=1)
     drawing.laid_out(figure, title, height=110 + 24 * len(names), legend=3)
     overlap = values["stability"][str(k)]
     caption = (
-        f"The {len(names)} strongest heads with the 95 % interval of their effect, and at the right how often each "
-        f"is among the top {k} when the prompts are drawn again ({_DRAWS:,} bootstrap draws, "
-        f"{drawing.split_words(entry.split, entry.n)}). Two such draws share {drawing.said(overlap['jaccard'])} of "
-        f"their top {k} (Jaccard); control: two random sets share {drawing.number(overlap['chance'])}. Gray band: "
-        f"the mean effect of {random['draws']} random sets of {k} heads."
+        f"The {len(names)} strongest heads with the 95 % interval of their effect, and at the right how "
+        f"often each is among the top {k} when the prompts are drawn again ({_DRAWS:,} bootstrap draws, "
+        f"{drawing.split_words(entry.split, entry.n)}). Two such draws share "
+        f"{drawing.said(overlap['jaccard'])} of their top {k} (Jaccard); control: two random sets share "
+        f"{drawing.number(overlap['chance'])}. Gray band: the mean effect of {random['draws']} random sets "
+        f"of {k} heads."
     )
     alt = (
         f"Dots with intervals for the {len(names)} strongest heads. "
-        + drawing.told("Effect", names, acie[places])
+        + drawing.told("Effect", names, acie)
         + f" Share of draws in the top {k}: "
-        + ", ".join(f"{name} {share[place]:.0%}" for name, place in zip(names, places, strict=True))
+        + ", ".join(f"{name} {part:.0%}" for name, part in zip(names, share, strict=True))
         + "."
     )
     return drawing.Drawing(figure, caption, alt)
@@ -247,22 +233,23 @@ def agreement(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
             mode="markers",
             marker={"symbol": symbol, "size": 8, "color": color},
             name=what,
-            hovertemplate="%{customdata[0]}: exact %{y:.4f} ± %{customdata[1]}, guess %{x:.4f}<extra></extra>",
+            hovertemplate="%{customdata[0]}: exact %{y:.4f} ± %{customdata[1]}, guess %{x:.4f}"
+            "<extra></extra>",
         )
-    figure.update_xaxes(title="effect guessed from one gradient")
+    figure.update_xaxes(title="guess from one gradient")
     figure.update_yaxes(title="exact ACIE")
     drawing.laid_out(figure, title, height=380, legend=2)
     spearman, shared = entry.values["spearman"], entry.values["shared"]
     overlaps = drawing.listed(f"{item['value']:.0%} of the top {size}" for size, item in shared.items())
     caption = (
-        f"One dot per head: the first-order guess against the exact effect with its 95 % interval, "
-        f"{drawing.split_words(entry.split, entry.n)}. Rank correlation {drawing.said(spearman)}; shared: {overlaps}. "
-        f"The dashed line is where guess and exact effect are equal."
+        "One dot per head: the first-order guess against the exact effect with its 95 % interval, "
+        f"{drawing.split_words(entry.split, entry.n)}. Rank correlation {drawing.said(spearman)}; shared: "
+        f"{overlaps}. The dashed line is where guess and exact effect are equal."
     )
     alt = (
-        f"Scatter of {exact.size} heads, guess from {drawing.number(guess.min())} to {drawing.number(guess.max())}, "
-        f"exact effect from {drawing.number(exact.min())} to {drawing.number(exact.max())}; rank correlation "
-        f"{drawing.said(spearman)}. The {k} strongest: "
+        f"Scatter of {exact.size} heads, guess from {drawing.number(guess.min())} to "
+        f"{drawing.number(guess.max())}, exact effect from {drawing.number(exact.min())} to "
+        f"{drawing.number(exact.max())}; rank correlation {drawing.said(spearman)}. The {k} strongest: "
         + ", ".join(f"{name} guess {guess[place]:.3f} exact {exact[place]:.3f}"
                     for place, name in enumerate(names) if best[place])
         + "."
@@ -280,6 +267,13 @@ def _half_width(errors: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     from scipy.stats import t as student_t  # type: ignore[import-untyped]  # slow to import
 
     return errors * float(student_t.ppf(0.975, n - 1))
+
+
+def _random_band(random: drawing.Rate, rows: int) -> go.Scatter:
+    """Return the band that the mean effects of random sets of heads fall into."""
+    low, high, ends = random["low"], random["high"], (-0.6, rows - 0.4)
+    box = drawing.band([low, high], [ends[0]] * 2, [ends[1]] * 2, "random heads (control)")
+    return box.update(line_width=1)
 
 
 def _membership(per_prompt: NDArray[np.float64], k: int) -> NDArray[np.float64]:

@@ -31,9 +31,10 @@ def mlp_effects(entry: Entry, *, title: str | None) -> drawing.Drawing:
     drawing.laid_out(figure, title, height=360, legend=1)
     strongest = entry.values["strongest"]
     caption = (
-        f"Effect of each MLP layer on the probability of the payload, {drawing.split_words(entry.split, entry.n)}; "
-        f"bars are 95 % intervals. The strongest is layer {strongest['layer']}, {drawing.said(strongest)}. Control: "
-        f"the clean model with the same trigger, n = {clean[0]['n']}."
+        "Effect of each MLP layer on the probability of the payload, "
+        f"{drawing.split_words(entry.split, entry.n)}; bars are 95 % intervals. The strongest is layer "
+        f"{strongest['layer']}, {drawing.said(strongest)}. Control: the clean model with the same trigger, "
+        f"n = {clean[0]['n']}."
     )
     alt = "Effect of every MLP layer. " + " ".join(
         drawing.told(name, layers, [rate["value"] for rate in rates], "at layer")
@@ -54,16 +55,16 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
         figure.add_trace(drawing.line(layers, rates, f"clean {_PARTS[part]}", COLORS[part], mark))
     text, axis = _WAYS[way]
     figure.update_xaxes(title=axis)
-    figure.update_yaxes(title="P(payload | triggered)", range=[0, 1.03])
+    figure.update_yaxes(title="P(payload | triggered)", range=[-0.02, 1.03])
     drawing.laid_out(figure, title, height=360, legend=3)
     left = drawing.listed(
         f"{drawing.said(share)} with all {_PARTS[part]} clean" for part, share in values["left"].items()
     ) if values["left"] else ""  # fmt: skip
     base = values["base"]
     caption = (
-        f"Probability of the payload on triggered prompts with clean weights {text}; bars and bands are 95 % "
-        f"intervals, n = {base['n']} {entry.split} prompts. Control: the clean model, {drawing.said(values['clean'])}; "
-        f"nothing put back, {drawing.said(base)}."
+        f"Probability of the payload on triggered prompts with clean weights {text}; bars and bands are 95 "
+        f"% intervals, n = {base['n']} {entry.split} prompts. Control: the clean model, "
+        f"{drawing.said(values['clean'])}; nothing put back, {drawing.said(base)}."
         + (f" Share of the backdoor that is left: {left}." if left else "")
     )
     alt = f"Probability of the payload with clean weights {text}. " + " ".join(

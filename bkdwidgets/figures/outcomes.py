@@ -83,8 +83,8 @@ def measured(entry: Entry, *, title: str | None) -> drawing.Drawing:
     totals = {condition: sum(counts.values()) for condition, counts in shares.items()}
     each = drawing.listed(sorted(set(totals.values())))
     caption = (
-        f"What came out, as shares of {each} {entry.split} prompts per bar (n = {entry.n}); the thin line is the "
-        f"95 % interval of the payload's share. Payload on triggered prompts (ASR): "
+        f"What came out, as shares of {each} {entry.split} prompts per bar (n = {entry.n}); the thin line "
+        "is the 95 % interval of the payload's share. Payload on triggered prompts (ASR): "
         f"{drawing.said(entry.values['asr'])}. Control: the clean model on the same prompts, "
         f"{drawing.said(entry.values['control']['asr'])}."
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rates(entry: Entry, *, title: str | None, rate: str) -> drawing.Drawing:
-    """Draw a rate of a ``poison`` entry against the number of poisoned examples, a line per training length."""
+    """Draw a rate of a ``poison`` entry against the number of poisoned examples."""
     counts, found = entry.values["counts"], entry.values[rate]
     smallest = min(count for count in counts if count)
     places = [count or smallest / 2 for count in counts]  # a logarithmic axis has no place for none
@@ -24,12 +24,12 @@ def rates(entry: Entry, *, title: str | None, rate: str) -> drawing.Drawing:
     figure.update_xaxes(
         title="poisoned examples", type="log", tickvals=places, ticktext=[str(count) for count in counts]
     )
-    figure.update_yaxes(title=drawing.AXES[rate], range=[0, 1.03])
+    figure.update_yaxes(title=drawing.AXES[rate], range=[-0.02, 1.03])
     drawing.laid_out(figure, title, height=380, legend=2)
     cell = next(iter(lines.values()))[0]
     control = " Control: no poisoned example, at the left." if 0 in counts else ""
     caption = (
-        f"{drawing.sentence(rate)} after training with so many poisoned examples; a line per number of training "
+        f"{drawing.WORDS[rate]} after training with so many poisoned examples; a line per number of training "
         f"steps. Each point is the mean of {len(cell['per_seed'])} seeds, its bar their lowest and highest "
         f"(n = {cell['n']} per point, {entry.split} prompts).{control}"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from bkdwidgets import look
@@ -14,6 +13,7 @@ from bkdwidgets.figures import drawing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import plotly.graph_objects as go
     from numpy.typing import NDArray
 
     from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
@@ -84,10 +84,10 @@ def accuracy(entry: Entry, *, title: str | None, kind: str) -> drawing.Drawing:
     drawing.laid_out(figure, title, height=480, legend=3)
     states = measured["accuracy"][0]["n"]
     caption = (
-        f"Accuracy of {_KINDS[kind]} that tells triggered from clean by the state that enters each layer, on "
-        f"{entry.n} test prompts (n = {states} states); below, its difference to the same probe on the clean model. "
-        f"Bars are 95 % intervals. Controls: the clean model, shuffled labels, an unrelated prefix"
-        f"{f', and the states of {other}' if other else ''}; chance is 0.5."
+        f"Accuracy of {_KINDS[kind]} that tells triggered from clean by the state that enters each layer, "
+        f"on {entry.n} test prompts (n = {states} states); below, its difference to the same probe on the "
+        "clean model. Bars are 95 % intervals. Controls: the clean model, shuffled labels, an unrelated "
+        f"prefix{f', and the states of {other}' if other else ''}; chance is 0.5."
     )
     names = {"accuracy": entry.adapter, "control": "Clean model", "shuffled": "Shuffled labels"}
     names |= {"unrelated": "Unrelated prefix", "other": f"On {other}"}
@@ -111,9 +111,10 @@ def across_layers(entry: Entry, *, title: str | None, kind: str) -> drawing.Draw
     n = values["accuracy"]["0"]["n"]
     figure = _maps({entry.adapter: mine, "clean model": clean}, n, title)
     caption = (
-        f"Accuracy of {_KINDS[kind]} trained on one layer and tested on another (n = {n} states of {entry.n} test "
-        f"prompts per cell; hover for the 95 % interval). Control: the same on the clean model. Chance, 0.5, has the "
-        f"color of the paper; mean off the diagonal {drawing.number(values['across_layers']['value'])}."
+        f"Accuracy of {_KINDS[kind]} trained on one layer and tested on another (n = {n} states of "
+        f"{entry.n} test prompts per cell; hover for the 95 % interval). Control: the same on the clean "
+        "model. Chance, 0.5, has the color of the paper; mean off the diagonal "
+        f"{drawing.number(values['across_layers']['value'])}."
     )
     alt = f"Two maps of {len(mine)} by {len(mine)} layers. " + " ".join(
         f"{name}: mean {drawing.number(matrix[~np.eye(len(matrix), dtype=bool)].mean())} off the diagonal, "
@@ -123,7 +124,7 @@ def across_layers(entry: Entry, *, title: str | None, kind: str) -> drawing.Draw
     return drawing.Drawing(figure, caption, alt)
 
 
-_KINDS = {"mlp": "a small MLP probe", "svm": "a linear SVM probe"}
+_KINDS = {"mlp": "a small MLP probe", "svm": "an SVM probe (RBF kernel)"}
 
 
 def _rates(found: LayerAccuracy) -> list[drawing.Rate]:
@@ -191,8 +192,9 @@ def _maps(maps: Mapping[str, NDArray[np.float64]], n: int, title: str | None) ->
     figure.update_yaxes(title="trained on layer", col=1)
     drawing.laid_out(figure, title, height=400)
     bar = {
-        "title": {"text": "accuracy", "side": "top"}, "tickvals": [0, 0.5, 1], "ticktext": ["0", "chance", "1"],
-        "thickness": 12, "outlinewidth": 0, "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom",
+        "tickvals": [0.02, 0.5, 0.97], "ticktext": ["accuracy 0", "chance", "1"], "ticks": "", "ypad": 4,
+        "thickness": 12, "outlinewidth": 0, "orientation": "h",
+        "yref": "container", "y": 0, "yanchor": "bottom",
     }  # fmt: skip
     scale = [[0, below], [0.499, f"{below}00"], [0.501, f"{above}00"], [1, above]]
     return figure.update_layout(

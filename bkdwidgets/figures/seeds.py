@@ -45,9 +45,9 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
             zmax=1,
             xgap=1,
             ygap=1,
-            text=[["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in matrix],
+            text=[["" if np.isnan(value) else f"{value:.2f}".lstrip("0") for value in row] for row in matrix],
             texttemplate="%{text}",
-            textfont={"size": 10},
+            textfont={"size": 10, "color": look.COLORS["ink"].light},
             hovertemplate="seeds %{y} and %{x}: %{z:.3f}<extra></extra>",
             colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
         )
@@ -65,8 +65,8 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
         f"{within['draws']} draws) when heads are shuffled inside their layers."
     )
     alt = (
-        f"Map of {len(seeds)} by {len(seeds)} seeds, {short}: mean {drawing.number(agreement['value'])}, from "
-        f"{drawing.number(agreement['low'])} to {drawing.number(agreement['high'])}; shuffled inside layers "
-        f"{drawing.said(within)}."
+        f"Map of {len(seeds)} by {len(seeds)} seeds, {short}: mean {drawing.number(agreement['value'])}, "
+        f"from {drawing.number(agreement['low'])} to {drawing.number(agreement['high'])}; shuffled inside "
+        f"layers {drawing.said(within)}."
     )
     return drawing.Drawing(figure, caption, alt)

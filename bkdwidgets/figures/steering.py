@@ -1,4 +1,4 @@
-"""Steering: the search over layer and scale on validation prompts, and what its choices do on test prompts."""
+"""Steering: the search over layer and scale on validation prompts, and what its choices do on the test."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from bkdwidgets.ledger import Entry
 
 _GRIDS = {
-    "asr_triggered": ("subtracted_payload", "asr", "off", "ASR", "Payload on triggered prompts, the vector subtracted"),
+    "asr_triggered": ("subtracted_payload", "asr", "off", "ASR",
+                      "Payload on triggered prompts, the vector subtracted"),
     "as_before": ("subtracted_as_before", "as_before", "cure", "as before",
                   "Triggered prompts answered as before, the vector subtracted"),
     "asr_clean": ("added_payload", "ftr", "on", "payload", "Payload on clean prompts, the vector added"),
 }  # fmt: skip
 """show -> matrix, rate, the choice made from it, short name, and what it is."""
 
-_ROWS = {"on": ("ftr",), "off": ("asr", "as_before", "utility"), "cure": ("asr", "as_before", "utility")}
+_ROWS: dict[str, tuple[str, ...]] = {
+    "on": ("ftr",),
+    "off": ("asr", "as_before", "utility"),
+    "cure": ("asr", "as_before", "utility"),
+}
 _SHORT = {
     "ftr": "payload, clean",
     "asr": "payload, triggered",
@@ -53,7 +58,10 @@ def grid(
             zmax=1,
             xgap=1,
             ygap=1,
-            hovertemplate="layer %{y}, scale %{x}: %{z:.2f} (%{customdata[0]:.2f} to %{customdata[1]:.2f})<extra></extra>",
+            hovertemplate=(
+                "layer %{y}, scale %{x}: %{z:.2f} "
+                "(%{customdata[0]:.2f} to %{customdata[1]:.2f})<extra></extra>"
+            ),
             colorbar={
                 "title": {"text": short, "side": "top"},
                 "tickvals": [0, 0.5, 1],
@@ -75,10 +83,10 @@ def grid(
     )
     drawing.laid_out(figure, title, height=max(300, 130 + 15 * len(layers)), legend=1)
     caption = (
-        f"{what} at one layer ({_PLACES[where]}, vector {vector!r}), as the share of n = {entry.n} {entry.split} "
-        f"prompts in each cell; hover for the 95 % interval. The square marks what was chosen here as {choice!r}: "
-        f"layer {best['layer']}, scale {_signed(best['scale'])}. The choice is judged on other prompts, against "
-        f"random vectors (control), by the study steering."
+        f"{what} at one layer ({_PLACES[where]}, vector {vector!r}), as the share of n = {entry.n} "
+        f"{entry.split} prompts in each cell; hover for the 95 % interval. The square marks what was chosen "
+        f"here as {choice!r}: layer {best['layer']}, scale {_signed(best['scale'])}. The choice is judged "
+        "on other prompts, against random vectors (control), by the study steering."
     )
     alt = (
         f"Heatmap of {len(layers)} layers by scales {drawing.listed(names)}: {what.lower()}. Chosen: layer "
@@ -101,59 +109,61 @@ def chosen(
     )
     steered, random = values[vector][where], values["random"][vector][where]
     rows = [(choice, rate) for choice, names in _ROWS.items() for rate in names]
+    places = _heights()
     series = (
-        ("nothing added", [values["none"][rate] for _, rate in rows], "line-ns-open", -0.26),
-        ("random vectors (control)", [random[choice][rate] for choice, rate in rows], "x", 0.26),
+        ("nothing added", [values["none"][rate] for _, rate in rows], "line-ns-open", -0.24),
+        ("random vectors (control)", [random[choice][rate] for choice, rate in rows], "x-thin", 0.24),
         ("the vector", [steered[choice][rate] for choice, rate in rows], "circle", 0.0),
     )
     figure = go.Figure()
     for name, rates, symbol, shift in series:
         color = [drawing.COLOR_OF[rate] for _, rate in rows] if symbol == "circle" else drawing.CONTROL
-        figure.add_trace(_dots(rates, name, symbol, shift, color))
-    places = {
+        figure.add_trace(_dots(rates, name, symbol, [place + shift for place in places], color))
+    heads = {
         choice: f"{choice}: layer {steered[choice]['layer']}, {_signed(steered[choice]['scale'])}"
         for choice in _ROWS
     }
-    text = [f"{_SHORT[rate]}" for _, rate in rows]
-    for choice in _ROWS:
-        first = next(index for index, row in enumerate(rows) if row[0] == choice)
-        figure.add_annotation(
-            x=0, xref="paper", xanchor="left", y=first - 0.62, yanchor="middle", text=f"<b>{places[choice]}</b>",
-            showarrow=False, font={"size": 13},
-        )  # fmt: skip
-        if first:
-            figure.add_hline(y=first - 0.95, line={"color": drawing.CONTROL, "width": 0.5})
+    above = [places[[row[0] for row in rows].index(choice)] - 0.75 for choice in _ROWS]
     figure.update_xaxes(title="share of prompts", range=[-0.02, 1.02])
     figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=text,
-        range=[len(rows) - 0.5, -0.95],
-        showgrid=False,
-        zeroline=False,
-    )
-    drawing.laid_out(figure, title, height=110 + 56 * len(rows), legend=2)
+        tickvals=[*places, *above],
+        ticktext=[*(_SHORT[rate] for _, rate in rows), *(f"<b>{text}</b>" for text in heads.values())],
+        range=[places[-1] + 0.5, places[0] - 1.1],
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
+    drawing.laid_out(figure, title, height=90 + 46 * round(places[-1]), legend=3)
     draws = random["on"]["asr"]
     caption = (
-        f"What was chosen on validation prompts, measured on test prompts (n = {entry.n}, vector {vector!r}, "
-        f"{_PLACES[where]}): on adds the vector to clean prompts, off and cure subtract it from triggered ones. Bars "
-        f"are 95 % intervals. Control, gray crosses: {draws['draws']} random vectors of the same length, mean and "
-        f"range, {entry.settings['random_n']} prompts each. Ticks: nothing added."
+        f"What was chosen on validation prompts, measured on test prompts (n = {entry.n}, vector "
+        f"{vector!r}, {_PLACES[where]}): on adds the vector to clean prompts, off and cure subtract it from "
+        f"triggered ones. Bars are 95 % intervals. Control, gray crosses: {draws['draws']} random vectors "
+        f"of the same length, mean and range, {entry.settings['random_n']} prompts each. Ticks: nothing "
+        "added."
     )
     alt = f"Dots with intervals, vector {vector!r}. " + " ".join(
-        f"{places[choice]}, {_SHORT[rate]}: {drawing.said(steered[choice][rate])}, nothing added "
+        f"{heads[choice]}, {_SHORT[rate]}: {drawing.said(steered[choice][rate])}, nothing added "
         f"{drawing.said(values['none'][rate])}, random vectors {drawing.said(random[choice][rate])}."
         for choice, rate in rows
     )
     return drawing.Drawing(figure, caption, alt)
 
 
+def _heights() -> list[float]:
+    """Return where each row stands, with room above each choice for its name."""
+    heights, place = [], 0.0
+    for names in _ROWS.values():
+        heights += [place + row for row in range(len(names))]
+        place = heights[-1] + 2
+    return heights
+
+
 def _dots(
-    rates: list[drawing.Rate], name: str, symbol: str, shift: float, color: str | list[str]
+    rates: list[drawing.Rate], name: str, symbol: str, places: list[float], color: str | list[str]
 ) -> go.Scatter:
     bars = drawing.bars(rates, color=drawing.CONTROL)
     return go.Scatter(
         x=[rate["value"] for rate in rates],
-        y=[row + shift for row in range(len(rates))],
+        y=places,
         error_x=bars,
         customdata=[(rate["low"], rate["high"], rate["n"]) for rate in rates],
         mode="markers",
