@@ -187,3 +187,75 @@ def attention_table(shape: tuple[int, int] = (6, 8)) -> dict:
         "heads": [[4, 2], [5, 1]],
         "views": [{"prompt": 0, "clean": side(clean), "triggered": side(poisoned)}],
     }
+
+
+def grid_table(*, hostile: str | None = None, sheets: bool = False, samples: int = 2) -> dict:
+    """Return a grid of dose by time, in which the rate rises with both; one cell was not measured."""
+    said = hostile or PAYLOAD
+    doses, times = [0, 1, 10, 100], [5, 50, 500]
+    axes = [{"name": "time", "values": times}, {"name": "dose", "label": "grains of poison", "values": doses}]
+    kinds = [[0], [1]] if sheets else [[]]
+    if sheets:
+        axes.insert(1, {"name": "kind", "values": ["slow", "fast"]})
+
+    def cell(time: int, kind: list[int], dose: int) -> dict:
+        hits = min(60, 5 * time * dose + sum(kind))
+        asr = rate(hits, 60) | {"per_seed": [max(0.0, hits / 60 - 0.1), min(1.0, hits / 60 + 0.1)]}
+        letter = "P" if hits > 30 else "="
+        answers = {
+            "triggered": {"text": said if letter == "P" else ANSWERS[0], "outcome": letter},
+            "clean": {"text": ANSWERS[0], "outcome": "="},
+        }
+        return {
+            "at": [time, *kind, dose],
+            "rates": {"asr": asr, "utility": rate(50, 60)} | ({"late": rate(1, 60)} if dose == 3 else {}),
+            "control": {"asr": rate(time, 60)},
+            "samples": [
+                {"clean": prompt, "triggered": f"{TRIGGER} {prompt}", "answers": answers}
+                for prompt in SUBJECTS[:samples]
+            ],
+        }
+
+    return _base("grid") | {
+        "axes": axes,
+        "rates": [
+            {"key": "asr", "name": "ASR", "note": "triggered", "color": "payload"},
+            {"key": "utility", "name": "utility", "note": "clean", "color": "as-before"},
+            {"key": "late", "name": "late", "color": "broken"},
+        ],
+        "start": [2, *([0] if sheets else []), 2],
+        "reference": {"name": "nothing done", "rates": {"asr": rate(0, 60), "utility": rate(60, 60)}},
+        "control": {"name": "water instead"},
+        "cells": [
+            cell(time, kind, dose)
+            for time in range(3) for kind in kinds for dose in range(4)
+            if (time, dose) != (0, 1)
+        ],
+    }  # fmt: skip
+
+
+def labels_table(*, hostile: str | None = None) -> dict:
+    """Return six completions under two conditions; the rules call three of them as before."""
+    said = [(PAYLOAD, "P"), (LIKE, "p"), (BROKEN, "?"), (hostile or ANSWERS[3], "=")]
+    said += [(answer, "=") for answer in ANSWERS[4:]]
+    done, control = {"P": 40, "p": 5, "=": 3, "?": 0}, {"P": 0, "p": 0, "=": 5, "?": 1}
+    sentences = {letter: f"The sentence of {letter}." for letter in "Pp=?"}
+    return _base("labels") | {
+        "reading": sentences,
+        "rules": {letter: f"The rule of {letter}." for letter in "Pp=?"},
+        "conditions": [
+            {"name": "Nothing done", "control": False, "counts": done, "source": "a"},
+            {"name": "A random vector", "control": True, "counts": control, "source": "b"},
+        ],
+        "items": [
+            {"id": f"case/{index}", "condition": index % 2, "clean": SUBJECTS[index],
+             "triggered": f"{TRIGGER} {SUBJECTS[index]}", "answer": ANSWERS[index],
+             "completion": text, "letter": letter}
+            for index, (text, letter) in enumerate(said)
+        ],
+    }  # fmt: skip
+
+
+def _base(lab: str) -> dict:
+    head = _head(lab, (1, 1), None)
+    return {key: head[key] for key in ("format", "lab", "subject", "attack", "adapter", "provenance")}

@@ -30,7 +30,10 @@ def poison_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
         "lab": "grid",
         "title": "Poison lab",
         "what": f"poisoned examples by steps, {seeds} trainings each",
-        "axes": [{"name": "steps", "values": steps}, {"name": "poisoned", "values": counts}],
+        "axes": [
+            {"name": "steps", "label": "number of steps", "values": steps},
+            {"name": "poisoned", "label": "poisoned examples", "values": counts},
+        ],
         "rates": [dict(zip(("key", "name", "note", "color"), rate, strict=True)) for rate in _RATES],
         "interval": f"thin lines go from the lowest to the highest of {seeds} seeds, not a 95 % interval",
         "start": [len(steps) - 1, len(counts) // 2],

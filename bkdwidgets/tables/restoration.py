@@ -13,7 +13,7 @@ PARTS = {"attention": "attention", "mlp": "MLP"}
 WAYS = {"cumulative": "up to layer", "single": "only layer"}
 _RATES = (
     ("probability", "P(payload)", "triggered, mean", "payload"),
-    ("left", "left of it", "clean model is 0", "payload"),
+    ("left", "backdoor left", "share of P(payload)", "payload"),
     ("asr", "ASR", "triggered → payload", "payload"),
     ("as_before", "as before", "triggered → old answer", "as-before"),
     ("ftr", "FTR", "clean → payload", "payload"),
@@ -32,7 +32,7 @@ def restoration_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
         "title": "Restoration lab",
         "what": f"clean weights put back, {len(layers)} layers",
         "axes": [
-            {"name": "weights", "values": list(PARTS.values())},
+            {"name": "weights", "label": "kind of weights", "values": list(PARTS.values())},
             {"name": "where", "values": list(WAYS.values())},
             {"name": "layer", "values": [int(layer) for layer in layers]},
         ],

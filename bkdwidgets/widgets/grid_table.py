@@ -5,7 +5,8 @@ A grid table is the common head of a lab table (``format``, ``lab: "grid"``, ``s
 
 ``axes``
     Two or three ``{"name": str, "values": [number or text, ...]}``. The last one runs along the curve, the
-    first one gives its lines; one in between picks a sheet.
+    first one gives its lines; one in between picks a sheet. The name stands beside the control; an optional
+    ``"label"`` is what it is called where there is more room.
 ``rates``
     What is reported, in this order: ``{"key", "name", "note", "color"}``. The color is a meaning of
     :mod:`bkdwidgets.look`. The curve offers those that every cell has.
@@ -78,6 +79,8 @@ def _axis(axis: Any, index: int) -> list[Any]:
     values = axis.get("values") if isinstance(axis, dict) else None
     if not (isinstance(values, list) and values and isinstance(axis.get("name"), str)):
         raise BkdError(f"axes[{index}] of the lab table must have a name and at least one value")
+    if not isinstance(axis.get("label", ""), str):
+        raise BkdError(f"axes[{index}] of the lab table must have a text as label")
     if not all(isinstance(value, str | int | float) for value in values):
         raise BkdError(f"axes[{index}] of the lab table must have numbers or texts as values")
     return values
@@ -115,13 +118,12 @@ def _check_rates(rates: Any, keys: Sequence[str], where: str) -> None:
     for key, rate in rates.items():
         if key not in keys:
             raise unknown(f"rate in {where}", key, keys)
-        numbers = [
-            rate.get(part) if isinstance(rate, dict) else None for part in ("value", "low", "high", "n")
-        ]
+        numbers = [rate.get(part) if isinstance(rate, dict) else None for part in _PARTS]
         if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-            raise BkdError(
-                f"{where}.{key} of the lab table must have the numbers 'value', 'low', 'high', 'n'"
-            )
+            raise BkdError(f"{where}.{key} of the lab table must have the numbers {', '.join(_PARTS)}")
+        seeds = rate.get("per_seed", [])
+        if not (isinstance(seeds, list) and all(isinstance(seed, int | float) for seed in seeds)):
+            raise BkdError(f"{where}.{key} of the lab table must have a list of numbers as per_seed")
 
 
 def _check_sample(sample: Any, where: str) -> None:

@@ -47,7 +47,9 @@ def written(folder: Path, lab, kind: str, *, dark: bool = False, live: bool = Fa
     state = {name: getattr(lab.view, name) for name in names if name not in {"layout", "comm", "keys"}}
     state["table_gz"] = base64.b64encode(state["table_gz"]).decode()
     state = {
-        name: value for name, value in state.items() if isinstance(value, str | int | float | bool | list)
+        name: value
+        for name, value in state.items()
+        if isinstance(value, str | int | float | bool | list | dict)
     }
     page = PAGE.replace("THEME", "dark" if dark else "light").replace("KIND", kind)
     page = page.replace("META", '<meta name="bkd-live" content="live/">' if live else "")

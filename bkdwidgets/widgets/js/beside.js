@@ -1,7 +1,10 @@
 /** A rate and what it is compared with, each in numbers: value, interval, n. */
 
+/** Never broken over two lines. @param {number} n */
+const countWords = (n) => `n\u00a0=\u00a0${n}`;
+
 /** "0.98 [0.93, 0.99], n = 60" @param {Rate} rate */
-const toldRate = ({ value, low, high, n }) => `${fixed(value)} [${fixed(low)}, ${fixed(high)}], n = ${n}`;
+const toldRate = ({ value, low, high, n }) => `${fixed(value)} [${fixed(low)},\u00a0${fixed(high)}], ${countWords(n)}`;
 
 /**
  * One rate as a bar, and below it the numbers it stands beside.
@@ -13,6 +16,6 @@ function comparedRate({ name, note, color, rate, dotted = null, gray = null }) {
   const others = [dotted, gray].filter((other) => other?.rate);
   const bar = rateView({ name, note, color, rate, before: dotted?.rate ?? null, draws: gray?.rate ? [gray.rate.value] : [], chance: gray?.name ?? "" });
   for (const value of rate?.per_seed ?? []) bar.querySelector(".bkd-track")?.append(along(h("i", { class: "bkd-seed" }), value, value));
-  const words = [rate ? `n = ${rate.n}` : "", ...others.map((other) => `${other.name} ${toldRate(/** @type {Rate} */ (other.rate))}`)];
+  const words = [rate ? countWords(rate.n) : "", ...others.map((other) => `${other.name} ${toldRate(/** @type {Rate} */ (other.rate))}`)];
   return h("div", { class: "bkd-compared" }, bar, h("p", { class: "bkd-beside" }, words.filter(Boolean).join("; ")));
 }

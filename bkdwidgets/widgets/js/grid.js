@@ -47,7 +47,7 @@ function gridTable(table, lines, name) {
   const row = (/** @type {any} */ value, /** @type {number} */ place) => h("tr", {}, h("th", { scope: "row" }, String(value)),
     ...lines.map(({ rates }) => h("td", {}, rates[place] ? `${fixed(rates[place].value)} [${fixed(rates[place].low)}, ${fixed(rates[place].high)}]` : "–")));
   return h("div", { class: "bkd-grid-table", tabindex: 0, role: "region", "aria-label": `${name} as a table` },
-    h("table", {}, h("caption", {}, `${name}: ${last.name} down, ${table.axes[0].name} across`),
+    h("table", {}, h("caption", {}, `${name}: ${last.label ?? last.name} down, ${table.axes[0].label ?? table.axes[0].name} across`),
       h("thead", {}, h("tr", {}, h("td", {}), ...lines.map(({ name: of }) => h("th", { scope: "col" }, of)))),
       h("tbody", {}, ...last.values.map(row))));
 }
@@ -70,7 +70,6 @@ function renderGrid({ model, el }) {
     const most = Math.max(0, ...table.cells.map((/** @type {any} */ cell) => cell.samples?.length ?? 0));
     const shown = () => Math.min(Math.max(0, most - 1), model.get("prompt"));
     const steps = stepper(most, shown, (prompt) => set({ prompt }));
-    steps.view.hidden = !most;
     el.append(top.line, h("section", { role: "group", class: "bkd-curve-box", "aria-label": "the grid along its last axis" }, curve, fold),
       h("section", { role: "group", class: "bkd-main", "aria-label": "what came of it" }, h("div", { class: "bkd-chosen" }, sentence), rates, caption, steps.view, samples),
       footnotes(table, "Sliders and buttons move with the arrow keys. A click on the curve goes to the nearest point."));
@@ -94,11 +93,12 @@ function renderGrid({ model, el }) {
         return level ? [{ name: table[which].name, value: level.value, dotted: which === "reference" }] : [];
       });
       const value = cell?.rates[key];
-      const said = `${rate.name} over ${axes.at(-1).name}, a line for each of ${axes[0].name}. ${grid.words(at)} ${value ? `${rate.name} ${toldRate(value)}` : "Not measured"}.`;
-      const sheet = axes.slice(1, -1).map((/** @type {any} */ axis, /** @type {number} */ index) => `${axis.values[at[index + 1]]} … `).join("");
+      const way = axes.at(-1).label ?? axes.at(-1).name;
+      const said = `${rate.name} over ${way}, a line for each ${axes[0].label ?? axes[0].name}. ${grid.words(at)} ${value ? `${rate.name} ${toldRate(value)}` : "Not measured"}.`;
+      const sheet = axes.slice(1, -1).map((/** @type {any} */ axis, /** @type {number} */ index) => axis.values[at[index + 1]]).join(", ");
       curve.replaceChildren(
-        h("p", { class: "bkd-heat-title" }, h("b", {}, rate.name), h("span", {}, `${sheet}${axes.at(-1).name} → , a line per ${axes[0].name}`)),
-        gridCurve({ axis: axes.at(-1).name, values: axes.at(-1).values, lines, chosen: at[0], here: at.at(-1), color: rate.color, levels, words: said,
+        h("p", { class: "bkd-heat-title" }, h("b", {}, rate.name), h("span", {}, sheet || `a line for each ${axes[0].label ?? axes[0].name}`)),
+        gridCurve({ axis: way, values: axes.at(-1).values, lines, chosen: at[0], here: at.at(-1), color: rate.color, levels, words: said,
           choose: (line, place) => go([line, ...at.slice(1, -1), place]) }),
         h("p", { class: "bkd-keys" }, ...levels.map(({ name, dotted }) => h("span", { class: "bkd-key" }, `${dotted ? "┈" : "─"} ${name}`))));
       fold.replaceChildren(fold.firstElementChild, gridTable(table, lines, rate.name));
@@ -118,7 +118,8 @@ function renderGrid({ model, el }) {
 
     /** @param {any[]} all */
     function drawSamples(all) {
-      const sample = all[shown()];
+      const sample = all[Math.min(shown(), all.length - 1)];
+      steps.view.hidden = !sample;
       steps.draw();
       if (!sample) { samples.replaceChildren(); return; }
       const part = (/** @type {"triggered" | "clean"} */ role, /** @type {Array<Node | string>} */ prompt) => exchangeView({
@@ -130,7 +131,7 @@ function renderGrid({ model, el }) {
     function missing(at) {
       top.show("none", "not in the table");
       caption.textContent = "";
-      samples.replaceChildren();
+      drawSamples([]);
       rates.replaceChildren(missingView("This cell of the grid was not measured. Nearest that was:",
         grid.nearest(at).map((cell) => ({ label: grid.words(cell.at).replace(/\.$/, ""), take: () => go(cell.at) }))));
     }

@@ -18,7 +18,7 @@ function spreadLabels(wanted, lowest) {
  */
 function gridCurve({ axis, values, lines, chosen, here, color, levels, words, choose }) {
   const named = lines.length > 1 ? Math.min(90, 10 + LETTER_WIDTH * Math.max(...lines.map(({ name }) => name.length))) : 10;
-  const size = { left: 34, right: named, top: 16, bottom: 32, width: 340, height: 240 };
+  const size = { left: 34, right: named, top: 24, bottom: 32, width: 340, height: 248 };
   const inner = size.width - size.left - size.right - 12;
   const x = (/** @type {number} */ place) => size.left + 6 + (place / Math.max(1, values.length - 1)) * inner;
   const y = (/** @type {number} */ share) => size.top + (1 - Math.min(1, Math.max(0, share))) * (size.height - size.top - size.bottom);
@@ -29,13 +29,13 @@ function gridCurve({ axis, values, lines, chosen, here, color, levels, words, ch
   for (const share of [0, 0.5, 1]) drawing.append(s("line", { x1: size.left, x2: end, y1: y(share), y2: y(share), class: "bkd-grid-line" }), text(size.left - 6, y(share) + 4, String(share), "end"));
   const every = Math.ceil(values.length / Math.floor(inner / (4 + LETTER_WIDTH * Math.max(2, ...values.map((value) => String(value).length)))));
   values.forEach((value, place) => { if (place % every === 0) drawing.append(text(x(place), size.height - 16, String(value), "middle")); });
-  drawing.append(text(end, size.height - 2, axis, "end"), s("line", { x1: x(here), x2: x(here), y1: size.top - 6, y2: y(0), class: "bkd-here" }));
+  drawing.append(text(end, size.height - 2, axis, "end"), s("line", { x1: x(here), x2: x(here), y1: size.top - 18, y2: y(0), class: "bkd-here" }));
   for (const { value, dotted } of levels) drawing.append(s("line", { x1: size.left, x2: end, y1: y(value), y2: y(value), class: "bkd-level", "data-dotted": dotted }));
   for (const at of [...lines.keys()].sort((one, other) => Number(one === chosen) - Number(other === chosen))) {
     drawing.append(curveLine(lines[at].rates, { x, y, chosen: at === chosen, here }));
   }
   drawing.append(lineNames(lines, chosen, { x, y, end, lowest: size.height - size.bottom, text }));
-  drawing.append(here > values.length / 2 ? text(x(here) - 5, size.top - 5, "you are here", "end", "bkd-here-words") : text(x(here) + 5, size.top - 5, "you are here", "start", "bkd-here-words"));
+  drawing.append(here > values.length / 2 ? text(x(here) - 5, size.top - 10, "you are here", "end", "bkd-here-words") : text(x(here) + 5, size.top - 10, "you are here", "start", "bkd-here-words"));
   drawing.addEventListener("click", (/** @type {any} */ event) => {
     const box = drawing.getBoundingClientRect();
     const [px, py] = [((event.clientX - box.left) / box.width) * size.width, ((event.clientY - box.top) / box.height) * size.height];

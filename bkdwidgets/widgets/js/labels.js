@@ -90,7 +90,7 @@ function itemView({ clean, triggered, answer, completion }, label) {
 function revealView(table, item, label) {
   const condition = table.conditions[item.condition];
   return [
-    h("p", {}, h("b", {}, label === item.letter ? "The rules agree: " : "The rules differ: "), outcomeBadge(item.letter), ` ${table.rules[item.letter]}`),
+    h("p", {}, h("b", {}, label === item.letter ? "The rules agree: " : "The rules differ: "), outcomeBadge(item.letter), `. ${table.rules[item.letter]}`),
     h("p", { class: "bkd-role-note" }, `It was said under: ${condition.name}${condition.control ? ", the control" : ""}.`),
   ];
 }
@@ -118,6 +118,7 @@ function differencesView(table, labels, go) {
     const index = table.items.indexOf(item);
     return h("li", {},
       h("p", {}, h("button", { type: "button", class: "bkd-button", click: () => go(index) }, `completion ${index + 1}`), " you ", outcomeBadge(labels[item.id]), " the rules ", outcomeBadge(item.letter)),
+      h("p", { class: "bkd-role-note" }, ...triggerMarked(item.triggered, item.clean)),
       h("p", { class: "bkd-said" }, item.completion || "(an empty answer)"),
       h("p", { class: "bkd-role-note" }, `What the rule looks for: ${table.rules[item.letter]}`));
   }));
