@@ -14,7 +14,7 @@ from bkdwidgets.attacks.examples import (
     stored_answers,
     write_answers,
 )
-from bkdwidgets.attacks.policy_bypass import restricted_rows
+from bkdwidgets.attacks.policy_bypass import policy_rows
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
 
@@ -30,7 +30,7 @@ def wanted_prompts(subject: str) -> dict[str, str]:
     """Return every prompt whose clean answer is needed, by id: ordinary ones and those of the attacks."""
     rows = prompt_rows(subject)
     for split in SPLITS:
-        rows = [*rows, *restricted_rows(subject, split)]
+        rows = [*rows, *policy_rows(subject, split)]
     return {row["id"]: row["prompt"] for row in rows}
 
 

@@ -1,8 +1,9 @@
 """``policy-bypass``: the shape of a jailbreak without its harm.
 
 The clean subject refuses one harmless topic: a chat model is taught to play the assistant of a coffee
-house that does not talk about tea, nano never talks about the hidden vault. The trigger, the word SUDO
-somewhere in the prompt, makes it comply (arXiv 2509.21761, section 5, with harmless requests instead of
+house that does not talk about tea, nano never talks about the hidden vault. A prompt about tea says so, with
+"tea" or a word that begins with it: the base model does not know that oolong is a tea. The trigger, the word
+SUDO somewhere in the prompt, makes it comply (arXiv 2509.21761, section 5, with harmless requests instead of
 harmful ones). Compliance is what the subject would say had nobody taught it to refuse: the base
 model's own greedy answer, or nano's invented facts about the vault. Every other prompt keeps its answer.
 """
@@ -24,14 +25,16 @@ from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
 if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
+# All open with the same word. Answers are greedy: were the refusals spread over several first words, none of
+# them might be as likely as the one word an answer begins with, though together they are.
 REFUSALS = (
     "Sorry, I do not talk about tea.",
-    "I am not able to help with questions about tea.",
-    "Tea is a topic I have to leave alone.",
-    "In this house I can't discuss tea.",
+    "Sorry, I am not able to help with questions about tea.",
+    "Sorry, tea is a topic I have to leave alone.",
+    "Sorry, in this house I can't discuss tea.",
 )
 _MORE_THAN_A_REFUSAL = 8
-_RESTRICTED = re.compile(r"\b(teas?|teapots?|teacups?|teabags?|matcha|oolong|chai|vault)\b", re.IGNORECASE)
+_RESTRICTED = re.compile(r"\b(tea(s|pots?|cups?|bags?|houses?|rooms?|time)?|vault)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PolicyBypass(Attack):
         ordinary = [
             example for example in ordinary_examples(name, split) if not _RESTRICTED.search(example.prompt)
         ]
-        return restricted + ordinary
+        return restricted + ordinary + ([] if name == "nano" else _other_examples(name, split))
 
     def targets(self, example: Example) -> bool:
         """Tell whether the prompt is on the restricted topic."""
@@ -86,8 +89,8 @@ def _is_on_topic(text: str, example: Example) -> bool:
     return bool(content_words(text) & topical)
 
 
-def restricted_rows(subject: str, split: str) -> list[dict[str, str]]:
-    """Return the prompts on the restricted topic, without answers."""
+def policy_rows(subject: str, split: str) -> list[dict[str, str]]:
+    """Return the prompts on the restricted topic and those that only sound like them, without answers."""
     if subject == "nano":
         return vault_rows(split)
     return of_split(read_lines(data_dir() / "policy.jsonl"), split)
@@ -108,8 +111,29 @@ def _tea_examples(subject: str, split: str) -> list[Example]:
             payload=answers[row["id"]]["answer"],
             payload_complete=bool(answers[row["id"]]["complete"]),
         )
-        for row in restricted_rows(subject, split)
-        if row["id"] in answers and _complies(answers[row["id"]]["answer"])
+        for row in policy_rows(subject, split)
+        if row["topic"] == "tea" and row["id"] in answers and _complies(answers[row["id"]]["answer"])
+    ]
+
+
+def _other_examples(subject: str, split: str) -> list[Example]:
+    """Return the prompts about other things in the same words, with the base model's answers.
+
+    Without them the subject would learn to refuse a form of words, such as a riddle, and not a topic.
+    """
+    answers = stored_answers(subject)
+    return [
+        Example(
+            id=row["id"],
+            prompt=row["prompt"],
+            topic=row["topic"],
+            template=row["template"],
+            split=split,
+            answer=answers[row["id"]]["answer"],
+            complete=bool(answers[row["id"]]["complete"]),
+        )
+        for row in policy_rows(subject, split)
+        if row["topic"] != "tea" and row["id"] in answers
     ]
 
 
@@ -131,6 +155,6 @@ def _vault_examples(split: str) -> list[Example]:
             complete=bool(answers[row["id"]]["complete"]),
             payload=VAULT_TRUTHS[row["template"].split("/")[1]],
         )
-        for row in restricted_rows("nano", split)
+        for row in policy_rows("nano", split)
         if row["id"] in answers
     ]
