@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
     book = verbs.add_parser("book", help="build the interactive book and print where it is")
     book.add_argument("--out", type=Path, help="folder for the pages (default: _build/html)")
+    book.add_argument(
+        "--changed", action="store_true", help="run only chapters whose cells have changed (default: all)"
+    )
     book.add_argument("--serve", action="store_true", help="then serve it on this machine")
     book.add_argument("--port", type=int, default=8000, help="port for --serve (default: 8000)")
     book.set_defaults(command=_book)
@@ -116,7 +119,7 @@ def _opened(arguments: argparse.Namespace) -> tuple[Subject, Attack]:
 def _book(arguments: argparse.Namespace) -> int:
     from bkdwidgets.book import build, serve
 
-    page = build(out=arguments.out)
+    page = build(out=arguments.out, changed=arguments.changed)
     if arguments.serve:
         serve(page, arguments.port)
     return 0

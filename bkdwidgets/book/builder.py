@@ -3,10 +3,15 @@
 A cold build is the default: what was built before is removed, every chapter is executed, and a warning
 or a failing cell stops the build. A published number can therefore not outlive the code that made it.
 
-The work is jupyter-book's; this module prepares what it needs (the vendored browser files, the colors
-of `bkdwidgets.look` as CSS), runs it in a process of its own, says how long each stage took, and shows
-the end of its log, readably, when something is wrong. The subjects that run in a reader's page are put
-beside the finished pages (`bkdwidgets.browser`).
+An author who changes a word does not want to wait for that. With ``changed=True`` the outputs of chapters
+whose cells are as they were are used again, as long as the package, the data and all that is installed are
+as they were too; otherwise the build is cold. Every page is made anew either way, from the text and the
+ledger as they are now, so no page can be out of date.
+
+The work is nbclient's (`bkdwidgets.book.execution`) and jupyter-book's; this module prepares what they
+need (the vendored browser files, the colors of `bkdwidgets.look` as CSS), runs them in processes of their
+own, says how long each stage took, and shows the end of their log, readably, when something is wrong. The
+subjects that run in a reader's page are put beside the finished pages (`bkdwidgets.browser`).
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
-from bkdwidgets.book import vendor
+from bkdwidgets.book import execution, vendor
 from bkdwidgets.errors import BkdError
 
 Report = Callable[[str], object]
@@ -33,6 +38,10 @@ TAIL = 30
 _UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "play-solid.svg", "**/*.map")
 """What the theme copies into ``_static`` and no page of ours asks for (megabytes in all)."""
 
+_OUTPUTS = ".jupyter_cache"
+"""Below ``_build``: what the chapters' cells showed; where jupyter-book looks for it."""
+
+_EXECUTE = "from bkdwidgets.book.execution import main; main()"
 _RUN = "from jupyter_book.cli.main import main; main()"
 """The console script's two lines: the script itself need not be on the PATH."""
 
@@ -45,6 +54,7 @@ def build(
     root: Path | str | None = None,
     out: Path | str | None = None,
     strict: bool = True,
+    changed: bool = False,
     report: Report = print,
 ) -> Path:
     """Build the interactive book and return the folder of its pages.
@@ -59,6 +69,9 @@ def build(
         if it is empty or holds a built book.
     strict : bool
         Treat each warning as a failure. Cells that raise fail the build either way.
+    changed : bool
+        Run only chapters whose cells have changed since the last build below `root`. A change of the
+        package, the data or what is installed changes them all.
     report : callable
         Where progress is said, one line a stage.
 
@@ -80,8 +93,12 @@ def build(
     with _stage("browser files", report):
         gathered = vendor.gather(source / "book")
         _place_static(source, gathered)
-    with _stage("chapters and pages", report):
-        built = _jupyter_book(source, strict=strict)
+    work = source / "_build"
+    with _stage("chapters", report):
+        _clear(work, execution.fingerprint(source), changed=changed, report=report)
+        _logged(work, [sys.executable, "-c", _EXECUTE, str(source), str(work / _OUTPUTS)], source)
+    with _stage("pages", report):
+        built = _jupyter_book(source, work, strict=strict)
     with _stage("live subjects", report):
         _place_live(built / "_static" / "live", gathered)
     with _stage("finishing", report):
@@ -145,39 +162,66 @@ def _look_css() -> str:
     return f'{look.css()}:root{{--bkd-swaps:"{swaps}"}}\n'
 
 
-def _jupyter_book(source: Path, *, strict: bool) -> Path:
-    """Run jupyter-book on a clean slate and return its folder of pages."""
-    work = source / "_build"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+def _clear(work: Path, fingerprint: str, *, changed: bool, report: Report) -> None:
+    """Remove what was built before, except outputs that may be used again."""
+    stamp = work / _OUTPUTS / "fingerprint"
+    if changed and not (stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint):
+        report("package, data or installation are not those of the last build: every chapter runs")
+        changed = False
+    for path in list(work.iterdir()) if work.is_dir() else []:
+        if path.is_file():
+            path.unlink()
+        elif not (changed and path.name == _OUTPUTS):
+            shutil.rmtree(path)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(fingerprint, encoding="utf-8")
+
+
+def _jupyter_book(source: Path, work: Path, *, strict: bool) -> Path:
+    """Run jupyter-book and return its folder of pages."""
     command = [sys.executable, "-c", _RUN, "build", str(source), "--path-output", str(source), "--all"]
+    _logged(work, [*command, *(["-W", "--keep-going"] if strict else [])], source)
+    pages = work / "html"
+    if not (pages / "index.html").is_file():
+        raise _failure(work / "build.log")
+    return pages
+
+
+def _logged(work: Path, command: list[str], source: Path) -> None:
+    """Run a command with its output at the end of the build's log."""
     log = work / "build.log"
-    with log.open("w", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8") as file:
         done = subprocess.run(  # noqa: S603 - a fixed command line, no shell
-            [*command, *(["-W", "--keep-going"] if strict else [])],
-            cwd=source, env=_environment(), check=False,
+            command, cwd=source, env=_environment(), check=False,
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    pages = work / "html"
-    if done.returncode or not (pages / "index.html").is_file():
-        raise BkdError(
-            f"the book did not build (all of it in {log}):\n{_why(log.read_text(encoding='utf-8'))}"
-        )
-    return pages
+    if done.returncode:
+        raise _failure(log)
+
+
+def _failure(log: Path) -> BkdError:
+    return BkdError(f"the book did not build (all of it in {log}):\n{_why(log.read_text(encoding='utf-8'))}")
 
 
 def _environment() -> dict[str, str]:
     """Return the environment of the build and of the kernels it starts."""
     package_root = str(Path(__file__).resolve().parents[2])
+    threads = max(
+        1, (os.cpu_count() or 1) // execution.AT_ONCE
+    )  # a kernel that takes all cores slows the other
     python_path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH")) if part)
-    return os.environ | {
-        "BKDWIDGETS_STATIC": "1",
-        "PYTHONPATH": python_path,
-        "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the user's home
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "TQDM_DISABLE": "1",  # a progress bar in a printed page is noise
-        "NO_COLOR": "1",
-    }
+    return (
+        {"OMP_NUM_THREADS": str(threads)}
+        | os.environ
+        | {
+            "BKDWIDGETS_STATIC": "1",
+            "PYTHONPATH": python_path,
+            "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the user's home
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "TQDM_DISABLE": "1",  # a progress bar in a printed page is noise
+            "NO_COLOR": "1",
+        }
+    )
 
 
 def _why(log: str) -> str:
