@@ -145,9 +145,20 @@ def _plotly(figure: dict[str, Any]) -> Embedded:
 
     data = json.loads(pio.to_json(figure, validate=False))
     layout = data.get("layout", {})
-    title = layout.get("title") or {}
-    text = title.get("text", "") if isinstance(title, dict) else str(title)
-    return Embedded("plotly", data, _plain(text) or "figure", int(layout.get("height") or _DEFAULT_HEIGHT))
+    height = int(layout.get("height") or _DEFAULT_HEIGHT)
+    return Embedded("plotly", data, _name(layout), height)
+
+
+def _name(layout: dict[str, Any]) -> str:
+    """Return what a screen reader says of a plotly figure: its title, else what its axes show."""
+    parts = (layout, layout.get("yaxis", {}), layout.get("xaxis", {}))
+    title, down, across = (_plain(_title(part)) for part in parts)
+    return title or " by ".join(filter(None, (down, across))) or "figure"
+
+
+def _title(part: dict[str, Any]) -> str:
+    title = part.get("title") or {}
+    return title.get("text") or "" if isinstance(title, dict) else str(title)
 
 
 def _plain(text: str) -> str:

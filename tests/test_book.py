@@ -156,6 +156,21 @@ def test_text_in_an_embedded_figure_cannot_close_its_element():
     assert json.loads(script_json({"text": HOSTILE})) == {"text": HOSTILE}
 
 
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ({"title": {"text": "<b>Heads</b>"}, "xaxis": {"title": {"text": "head"}}}, "Heads"),
+        ({"xaxis": {"title": {"text": "head"}}, "yaxis": {"title": {"text": "layer"}}}, "layer by head"),
+        ({"xaxis": {"title": "k"}}, "k"),
+        ({}, "figure"),
+    ],
+)
+def test_a_figure_without_a_title_is_named_by_its_axes(layout, name):
+    from bkdwidgets.notebook import _plotly
+
+    assert _plotly({"data": [], "layout": layout}).label == name
+
+
 def test_circuitsvis_stays_here_and_its_tokens_stay_text(monkeypatch):
     cv = pytest.importorskip("circuitsvis")
     from circuitsvis.utils import render

@@ -1,12 +1,13 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does eight things that the theme and jupyter-book leave open:
+It does nine things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
   near (the state holds the labs' tables and is by far the largest part of a chapter);
 * drops scripts that no page of ours uses: sphinx-thebe, which names another host, and Font Awesome's
   1.5 MB, of which the theme shows a dozen icons (``book.css`` draws those);
+* drops MathJax, a third of what a first view loads, from pages without a formula;
 * chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
 * names the folder from which the page runs a subject (``bkd-live``);
@@ -23,6 +24,8 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from docutils import nodes  # type: ignore[import-untyped]
 
 from bkdwidgets.book.policy import protect
 from bkdwidgets.book.switch import Switch
@@ -114,14 +117,17 @@ def _configure(app: Sphinx, config: Config) -> None:
     config.bkd_address = url
 
 
-def _shape(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+def _shape(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
     early = f'<script src="{context["pathto"]("_static/theme.js", 1)}"></script>'
     context["lighter_head"] = lambda head: _FONT_AWESOME.sub("", _CHOOSE_THEME.sub(early, head))
     context["bkd_address"] = app.config.bkd_address
     context["page_class"] = "bkd-home-page" if pagename == app.config.root_doc else "bkd-chapter-page"
     scripts = context.get("script_files", [])
     state = [script for script in scripts if _attribute(script, "type") == STATE_TYPE]
-    context["script_files"] = [script for script in scripts if script not in state and not _is_thebe(script)]
+    needless = _is_thebe if _has_formula(doctree) else lambda script: _is_thebe(script) or _is_mathjax(script)
+    context["script_files"] = [script for script in scripts if script not in state and not needless(script)]
     context["css_files"] = [sheet for sheet in context.get("css_files", []) if not _is_thebe(sheet)]
     live = context["pathto"]("_static/live/", 1)
     context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-live" content="{live}">'
@@ -141,6 +147,18 @@ def _attribute(script: object, name: str) -> str:
 def _is_thebe(script: object) -> bool:
     return "sphinx-thebe" in str(getattr(script, "filename", script)) or "THEBE_JS_URL" in _attribute(
         script, "body"
+    )
+
+
+def _is_mathjax(script: object) -> bool:
+    return "mathjax" in str(getattr(script, "filename", script)) or "window.MathJax" in _attribute(
+        script, "body"
+    )
+
+
+def _has_formula(doctree: nodes.document | None) -> bool:
+    return doctree is not None and any(
+        isinstance(node, (nodes.math, nodes.math_block)) for node in doctree.findall()
     )
 
 

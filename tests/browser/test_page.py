@@ -94,6 +94,12 @@ def test_dark_and_light_redraw_the_figures(book, book_url, page):
     assert page.record.complaints() == []
 
 
+def test_only_pages_with_formulas_load_what_draws_them(book):
+    for name in pages(book):
+        text = (book / name).read_text(encoding="utf-8")
+        assert ("tex-chtml.js" in text) == ('class="math ' in text), name
+
+
 def test_first_view_is_light(book, book_url, new_page):
     """Count what a first view loads (gzipped as a host would send it), before a reader scrolls to a lab."""
     for name in ["book/intro.html", *chapters(book)]:
@@ -105,9 +111,7 @@ def test_first_view_is_light(book, book_url, new_page):
             for url in record.requests
             if url.startswith("http")
         }
-        late = ("_static/vendor/", "_static/widgets/")
-        size = sum(
-            len(gzip.compress((book / file).read_bytes())) for file in asked if not file.startswith(late)
-        )
+        late = re.compile(r"_static/(?:vendor/(?!mathjax/)|widgets/)")
+        size = sum(len(gzip.compress((book / file).read_bytes())) for file in asked if not late.match(file))
         assert size <= 600 * 1024, f"{name}: {size / 1024:.0f} KB gzipped"
         page.close()
