@@ -10,6 +10,8 @@
   const here = new URL(".", document.currentScript.src).href;
   const vendor = `${here}vendor/`;
   const NEAR = "700px";
+  const IDLE_MS = 8000; // a reader who does nothing for so long is reading: the rest of the page can be drawn
+  const PAPER = 660; // pixels between the margins of A4 and of Letter
 
   /** Load a script once, by its address. @param {string} url @param {Record<string, string>} [data] */
   const loading = new Map();
@@ -27,15 +29,42 @@
     return loading.get(url);
   }
 
-  /** Resolve when an element is about to scroll into view, or is about to be printed. @param {Element} element */
+  /** Whether an element has a place on the page; in a closed fold it has none. @param {Element} element */
+  const seen = (element) => element.getClientRects().length > 0;
+
+  /** What waits for the reader, in the order of the page: element -> what ends its waiting. @type {Map<Element, () => void>} */
+  const waiting = new Map();
+
+  /** Resolve when an element is about to scroll into view, or its turn comes while the reader reads. @param {Element} element */
   function near(element) {
     return new Promise((resolve) => {
+      const arrived = () => { observer.disconnect(); waiting.delete(element); resolve(); };
       const observer = new IntersectionObserver((entries) => {
-        if (entries.some((entry) => entry.isIntersecting)) { observer.disconnect(); resolve(); }
+        if (entries.some((entry) => entry.isIntersecting)) arrived();
       }, { rootMargin: NEAR });
+      waiting.set(element, arrived);
       observer.observe(element);
-      addEventListener("beforeprint", () => resolve(), { once: true });
     });
+  }
+
+  /**
+   * Draw the rest, one thing at a time, once the reader has been still for a while: a page that is printed then
+   * has all its figures, and what is scrolled to is there. Not for readers who asked their browser to save data.
+   */
+  function drawWhenIdle() {
+    if (navigator.connection?.saveData || !waiting.size) return;
+    const signs = ["scroll", "pointerdown", "keydown", "wheel"];
+    const idle = window.requestIdleCallback ?? ((job) => setTimeout(job, 50));
+    let timer = 0;
+    const next = () => {
+      const visible = [...waiting.keys()].find(seen); // what is folded away has no width to be drawn in yet
+      waiting.get(visible)?.();
+      if (visible) timer = setTimeout(() => idle(next), 300);
+      else signs.forEach((sign) => removeEventListener(sign, wait));
+    };
+    const wait = () => { clearTimeout(timer); timer = setTimeout(() => idle(next), IDLE_MS); };
+    signs.forEach((sign) => addEventListener(sign, wait, { passive: true }));
+    wait();
   }
 
   /** Say in the page, in words, that something could not be drawn. @param {Element} place @param {unknown} error */
@@ -46,11 +75,13 @@
     place.replaceChildren(note);
   }
 
-  const property = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const dark = () => document.documentElement.dataset.theme === "dark";
+  const root = document.documentElement;
+  const property = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const dark = () => root.dataset.theme === "dark";
+  let printing = false;
   const repaint = [];
-  new MutationObserver(() => repaint.forEach((draw) => draw())).observe(
-    document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  new MutationObserver(() => { if (!printing) repaint.forEach((draw) => draw()); }).observe(
+    root, { attributes: true, attributeFilter: ["data-theme"] });
 
   /** Replace the light colors of a figure by the dark ones that mean the same. @param {any} value @param {Record<string, string>} swaps */
   function swapped(value, swaps) {
@@ -68,41 +99,68 @@
     return Object.fromEntries(pairs.map(([light, other]) => [light.toLowerCase(), other]));
   }
 
-  async function drawPlotly(figure, place, text) {
-    await load(`${vendor}plotly.js`);
-    const draw = () => {
-      const spec = dark() ? swapped(JSON.parse(text), swaps()) : JSON.parse(text);
-      const layout = { ...spec.layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)" };
-      delete layout.width;
-      layout.height ??= Math.max(320, figure.clientHeight);
-      layout.font = { ...layout.font, color: property("--bkd-ink") || undefined };
-      return window.Plotly.react(place, spec.data, layout, { responsive: true, displaylogo: false, ...spec.config });
-    };
-    await draw();
-    repaint.push(draw);
+  /** Draw with plotly, or draw again: it paints before it returns, which printing relies on. @param {Element} figure @param {Element} place @param {string} text */
+  function drawPlotly(figure, place, text) {
+    const spec = dark() ? swapped(JSON.parse(text), swaps()) : JSON.parse(text);
+    const layout = { ...spec.layout, autosize: !printing, paper_bgcolor: "rgba(0,0,0,0)" };
+    delete layout.width;
+    if (printing) layout.width = PAPER;
+    layout.height ??= Math.max(320, figure.clientHeight);
+    layout.font = { ...layout.font, color: property("--bkd-ink") || undefined };
+    return window.Plotly.react(place, spec.data, layout, { responsive: true, displaylogo: false, ...spec.config });
   }
 
-  async function drawCircuitsVis(figure, place, text) {
-    await load(`${vendor}circuitsvis.js`);
+  function drawCircuitsVis(figure, place, text) {
     const { CircuitsVis } = window;
     const component = figure.dataset.component;
     if (!Object.hasOwn(CircuitsVis, component)) throw new Error(`CircuitsVis has no ${component}`);
     CircuitsVis.render(place.id, CircuitsVis[component], JSON.parse(text));
   }
 
-  const drawers = { plotly: drawPlotly, circuitsvis: drawCircuitsVis };
+  const drawers = {
+    plotly: { file: "plotly.js", name: "Plotly", draw: drawPlotly, again: true },
+    circuitsvis: { file: "circuitsvis.js", name: "CircuitsVis", draw: drawCircuitsVis, again: false },
+  };
 
+  /** Draw a figure when the reader comes near. @param {HTMLElement} element */
   async function figure(element) {
+    const drawer = drawers[element.dataset.kind];
     const place = element.querySelector(".bkd-drawing");
     const text = element.querySelector('script[type="application/json"]').textContent;
+    const draw = () => drawer.draw(element, place, text);
+    if (drawer.again) {
+      repaint.push(() => { if (element.dataset.drawn && seen(element)) draw(); });
+      addEventListener("beforeprint", () => {
+        if (!window[drawer.name] || !seen(element)) return;
+        draw();
+        element.dataset.drawn = "true";
+      });
+    }
     await near(element);
     try {
-      await drawers[element.dataset.kind](element, place, text);
+      await load(vendor + drawer.file);
+      await draw();
       element.dataset.drawn = "true";
     } catch (error) {
       failed(place, error);
       throw error;
     }
+  }
+
+  /** Paper is light and has its own width; the page gets back what it had. Before the figures' own listeners. */
+  function printsInLight() {
+    let theme;
+    addEventListener("beforeprint", () => {
+      printing = true;
+      ({ theme } = root.dataset);
+      root.dataset.theme = "light";
+    });
+    addEventListener("afterprint", () => {
+      printing = false;
+      if (theme) root.dataset.theme = theme;
+      else delete root.dataset.theme;
+      repaint.forEach((draw) => draw());
+    });
   }
 
   /*
@@ -188,12 +246,15 @@
 
   function start() {
     openToAll();
+    printsInLight();
     document.querySelectorAll(".bkd-figure").forEach((element) => figure(element));
     widgets().catch((error) => {
       document.querySelectorAll(".bkd-lab").forEach((place) => failed(place, error));
       throw error;
     });
     if (document.querySelector(".bkd-switch")) load(`${here}switch.js`);
+    if (document.readyState === "complete") drawWhenIdle();
+    else addEventListener("load", drawWhenIdle);
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
