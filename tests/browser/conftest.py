@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from reading import SUB_PATH, recorded
 
+from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
+from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +85,15 @@ def browser():
         opened = driver.chromium.launch(executable_path=found, args=list(FLAGS))
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def npm_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what ``package-lock.json`` pins, or skip where npm cannot fetch it."""
+    try:
+        return vendor._npm_ci(Path(__file__).parent, tmp_path_factory.mktemp("npm") / "npm")
+    except BkdError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -5,17 +5,16 @@ axe-core is fetched by npm, pinned by its hash in ``package-lock.json`` beside t
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from reading import scroll_through
 
-from bkdwidgets.book import vendor
 from bkdwidgets.book.policy import pages
-from bkdwidgets.errors import BkdError
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 VIEWS = [(1440, False), (360, True)]  # both widths, both papers
 
 CHECK = """async () => {
@@ -47,15 +46,9 @@ TOLD = """(missed) => missed.map((index) =>
 
 
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory) -> Path:
-    """Return the script of axe-core, or skip where npm cannot fetch it."""
-    try:
-        modules = vendor._npm_ci(HERE, tmp_path_factory.mktemp("axe") / "npm")
-    except BkdError as error:
-        pytest.skip(str(error))
-    kept = tmp_path_factory.mktemp("script") / "axe.js"
-    shutil.copyfile(modules / "axe-core" / "axe.min.js", kept)
-    return kept
+def axe(npm_modules) -> Path:
+    """Return the script of axe-core."""
+    return npm_modules / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture
