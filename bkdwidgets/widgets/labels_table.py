@@ -12,6 +12,8 @@ A labels table is the common head of a lab table (``format``, ``lab: "labels"``,
     all of its completions (``{letter: count}``), and where those stand in the ledger.
 ``reading``, ``rules``
     By letter, one sentence each: what a reader goes by, and what the rule looks for.
+``what``
+    Optional: the lab's subtitle.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ function progressView(work) {
 function renderLabels({ model, el }) {
   return openLab(model, el, (table) => {
     const work = new Labeling(table, model);
-    const top = topLine("Label lab", table);
+    const top = topLine("Label lab", { what: `${work.items.length} completions`, ...table });
     const card = h("div", { class: "bkd-card", "aria-live": "polite" });
     const reveal = h("div", { class: "bkd-reveal", "aria-live": "polite" });
     const result = h("section", { role: "group", class: "bkd-result", "aria-label": "what your labels come to" });
