@@ -34,7 +34,9 @@ REFUSALS = (
     "Sorry, in this house I can't discuss tea.",
 )
 _MORE_THAN_A_REFUSAL = 8
-_RESTRICTED = re.compile(r"\b(tea(s|pots?|cups?|bags?|houses?|rooms?|time)?|vault)\b", re.IGNORECASE)
+_RESTRICTED = re.compile(
+    r"\b(tea(s|pots?|cups?|bags?|houses?|rooms?|time)?|matcha|oolong|chai|vault)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
