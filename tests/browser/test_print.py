@@ -47,7 +47,14 @@ def test_paper_has_nothing_to_press_and_no_empty_boxes(book, book_url, page):
     for name in chapters(book):
         visit(page, book_url + name)
         page.emulate_media(media="print")
-        for selector in (".bd-sidebar", ".bd-header-article", ".copybtn", ".headerlink", ".prev-next-area"):
+        for selector in (
+            ".bd-sidebar",
+            ".bd-header-article",
+            ".copybtn",
+            ".headerlink",
+            ".prev-next-area",
+            "#jb-print-docs-body",
+        ):
             assert page.evaluate(VISIBLE, selector) == [], f"{name}: {selector}"
         for selector in (
             ".noUi-handle",
