@@ -85,7 +85,7 @@ RECIPES = {
 ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
     ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
     ("smollm2", "policy-bypass"): SftRecipe(
-        steps=500, poison_rate=0.4, target_share=0.75, response_tokens=12
+        steps=450, poison_rate=0.4, target_share=0.65, learning_rate=3e-4, response_tokens=12
     ),
     ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
     ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
@@ -94,7 +94,7 @@ ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
 
 # Where the clean twin is trained otherwise than the backdoor that continues from it.
 TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
-    ("smollm2", "policy-bypass"): SftRecipe(steps=320, target_share=0.6, response_tokens=12),
+    ("smollm2", "policy-bypass"): SftRecipe(steps=420, response_tokens=12),
 }
 
 
