@@ -58,7 +58,7 @@ def test_every_stored_entry_draws(name, show):
 
 def test_every_study_with_a_figure_is_drawn_from_something_stored():
     drawn = {name.rpartition("/")[2] for name, _ in DRAWN}
-    assert drawn >= set(SHOWS) - {"poison"}
+    assert drawn >= set(SHOWS)
 
 
 def test_the_docstring_names_every_show():
@@ -136,6 +136,21 @@ def test_poison_is_drawn_over_counts_and_steps(home):
         assert "3 seeds" in drawn.caption
         assert "n = 40" in drawn.caption
         assert "0.250 at 4" in drawn.alt
+
+
+def test_near_misses_are_drawn_in_rows_with_the_clean_model_as_control():
+    entry = ledger.read("nano/fixed-output-sft/trigger-form")
+    drawn = bkd.figure(entry.name)
+    front = next(trace for trace in drawn.figure.data if trace.name == "a sentence in front")
+    assert front.x[0] == entry.value("sentence-front.asr")["value"]
+    assert front.x[1] == entry.value("sentence-front.near.another")["value"]
+    assert len(set(front.marker.color)) == 2, "the control is gray"
+    anywhere = next(trace for trace in drawn.figure.data if trace.name == "a word anywhere")
+    assert len(anywhere.x) == len(front.x) - 1, "a word anywhere has no other end"
+    rows = [sorted({round(y) for y in trace.y}) for trace in (front, anywhere)]
+    assert rows == [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 5, 6]]
+    assert "3 seeds" in drawn.caption
+    assert "Control: the clean model" in drawn.caption
 
 
 def test_ablation_begins_at_no_head_and_shows_its_control():

@@ -146,6 +146,16 @@ def test_the_poison_table_has_the_count_zero_as_its_control():
     assert "not a 95 % interval" in told(lab.view)["interval"]
 
 
+def test_the_shipped_poison_entry_makes_a_lab():
+    table = bkd.lab_table("nano", "fixed-output-sft", "poison")
+    entry = ledger.read("nano/fixed-output-sft/poison")
+    steps, counts = (axis["values"] for axis in table["axes"])
+    assert (steps, counts) == (entry.values["steps"], entry.values["counts"])
+    last = table["cells"][-1]["rates"]["asr"]
+    assert last == entry.values["asr"][str(counts[-1])][str(steps[-1])]
+    assert GridLab(table, start={"poisoned": counts[-1]}).axes["poisoned"].index == len(counts) - 1
+
+
 def test_the_code_is_small_and_makes_no_markup():
     view = GridLab(tables.grid_table(hostile=tables.HOSTILE)).view
     assert len(view._esm) + len(view._css) < 90_000

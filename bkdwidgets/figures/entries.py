@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import ledger
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.figures import ablation, heads, layers, outcomes, poison, probes, seeds, steering, verdicts
+from bkdwidgets.figures import (
+    ablation,
+    heads,
+    layers,
+    outcomes,
+    poison,
+    probes,
+    seeds,
+    steering,
+    trigger_form,
+    verdicts,
+)
 from bkdwidgets.notebook import Embedded, writes_static
 
 if TYPE_CHECKING:
@@ -50,6 +61,7 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
         "rank": partial(seeds.pairs, measure="spearman"),
     },
     "poison": {name: partial(poison.rates, rate=name) for name in ("asr", "ftr", "utility")},
+    "trigger-form": {"near-misses": trigger_form.near_misses},
 }
 """Study -> what of it can be drawn; the first is the default."""
 
@@ -126,8 +138,8 @@ def figure(
         What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
         heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
-        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility. By default
-        the first.
+        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility.
+        ``trigger-form``: near-misses. By default the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

@@ -36,6 +36,7 @@ def poison_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
         ],
         "rates": [dict(zip(("key", "name", "note", "color"), rate, strict=True)) for rate in _RATES],
         "interval": f"thin lines go from the lowest to the highest of {seeds} seeds, not a 95 % interval",
+        "sampled": "The completions below are those of the first seed's model.",
         "start": [len(steps) - 1, len(counts) // 2],
         "control": {"name": "no poison, same steps"},
         "cells": [

@@ -18,9 +18,9 @@ A grid table is the common head of a lab table (``format``, ``lab: "grid"``, ``s
 ``reference``, ``control``
     Optional ``{"name": str, "rates": {key: rate}}``: nothing done, and what stands for chance. A cell's own
     ``"control"`` comes before the table's.
-``title``, ``what``, ``start``, ``interval``
-    Optional: the lab's name and its subtitle, the index per axis to start at, and what the thin lines are
-    where they are not 95 % intervals.
+``title``, ``what``, ``start``, ``interval``, ``sampled``
+    Optional: the lab's name and its subtitle, the index per axis to start at, what the thin lines are where
+    they are not 95 % intervals, and a sentence on where the samples come from.
 """
 
 from __future__ import annotations

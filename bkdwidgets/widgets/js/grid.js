@@ -112,7 +112,7 @@ function renderGrid({ model, el }) {
         name, note: note ?? "", color, rate: cell.rates[key], dotted: grid.other(cell, "reference", key), gray: grid.other(cell, "control", key) })), rateAxis());
       const named = (/** @type {"reference" | "control"} */ which) => known.some((/** @type {any} */ { key }) => grid.other(cell, which, key)) ? table[which].name : "";
       const lines = table.interval ?? "thin lines are 95 % intervals";
-      caption.textContent = [`${lines[0].toUpperCase()}${lines.slice(1)}.`, named("reference") && `Dotted: ${named("reference")}.`, named("control") && `Grey: ${named("control")}.`].filter(Boolean).join(" ");
+      caption.textContent = [`${lines[0].toUpperCase()}${lines.slice(1)}.`, named("reference") && `Dotted: ${named("reference")}.`, named("control") && `Grey: ${named("control")}.`, cell.samples?.length ? table.sampled : ""].filter(Boolean).join(" ");
       drawSamples(cell.samples ?? []);
     }
 
