@@ -64,10 +64,10 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
     first = entry.values[forms[0]]
     seeds, n = len(first["asr"]["per_seed"]), first["asr"]["n"]
     caption = (
-        f"{len(forms)} forms of a trigger, each planted with {seeds} seeds, asked with the trigger, with near "
-        "misses and with nothing. A symbol is the mean of the seeds, its bar goes from the lowest seed to the "
-        f"highest (n = {n} per symbol, {entry.split} prompts). Control: the clean model, asked with the trigger "
-        f"(n = {first['control']['n']}, 95 % interval)."
+        f"{len(forms)} forms of a trigger, each planted with {seeds} seeds, asked with the trigger, with "
+        "near misses and with nothing. A symbol is the mean of the seeds, its bar goes from the lowest seed "
+        f"to the highest (n = {n} per symbol, {entry.split} prompts). Control: the clean model, asked with "
+        f"the trigger (n = {first['control']['n']}, 95 % interval)."
     )
     return drawing.Drawing(figure, caption, "Payload on test prompts. " + " ".join(said))
 
