@@ -52,7 +52,7 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
     drawing.level(figure, layers, values["base"], "backdoored, nothing put back")
     drawing.level(figure, layers, values["clean"], "clean model (control)", "dot")
     for mark, (part, rates) in enumerate(parts.items()):
-        figure.add_trace(drawing.line(layers, rates, f"clean {_PARTS[part]}", COLORS[part], mark))
+        figure.add_trace(drawing.line(layers, rates, f"clean {_PARTS[part]}", drawing.COLOR_OF["asr"], mark))
     text, axis = _WAYS[way]
     figure.update_xaxes(title=axis)
     figure.update_yaxes(title="P(payload | triggered)", range=[-0.02, 1.03])
@@ -75,5 +75,3 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
 
 
 _PARTS = {"attention": "attention weights", "mlp": "MLP weights"}
-# The payload's probability in both: dash and symbol tell the parts apart.
-COLORS = {"attention": look.COLORS["payload"].light, "mlp": look.COLORS["payload"].light}

@@ -83,9 +83,9 @@
   new MutationObserver(() => { if (!printing) repaint.forEach((draw) => draw()); }).observe(
     root, { attributes: true, attributeFilter: ["data-theme"] });
 
-  /** Replace the light colors of a figure by the dark ones that mean the same. @param {any} value @param {Record<string, string>} swaps */
+  /** Replace the light colors of a figure, opaque or not, by the dark ones that mean the same. @param {any} value @param {Record<string, string>} swaps */
   function swapped(value, swaps) {
-    if (typeof value === "string") return swaps[value.toLowerCase()] ?? value;
+    if (typeof value === "string") return value.replace(/^#[0-9a-f]{6}(?=(?:[0-9a-f]{2})?$)/i, (color) => swaps[color.toLowerCase()] ?? color);
     if (Array.isArray(value)) return value.map((item) => swapped(item, swaps));
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, swapped(item, swaps)]));
