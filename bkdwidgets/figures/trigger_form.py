@@ -40,7 +40,6 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
         shift = (place - (len(forms) - 1) / 2) * _STEP
         colors = [drawing.CONTROL if row == "control" else drawing.COLOR_OF["asr"] for row in found]
         rates = list(found.values())
-        bars = drawing.bars(rates)
         figure.add_scatter(
             x=[rate["value"] for rate in rates],
             y=[list(_ROWS).index(row) + shift for row in found],
@@ -48,7 +47,7 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
             mode="markers",
             name=_FORMS.get(form, form),
             marker={"color": colors, "symbol": drawing.MARKS[place % len(drawing.MARKS)][1], "size": 9},
-            error_x=bars,
+            error_x=drawing.bars(rates, color=drawing.CONTROL),
             hovertemplate=(
                 "%{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), n = %{customdata[2]} "
                 "%{customdata[3]}"
@@ -56,7 +55,7 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
         )
         values = [f"{drawing.number(rate['value'])} with {_plain(row)}" for row, rate in found.items()]
         said.append(f"{_FORMS.get(form, form)}: {', '.join(values)}.")
-    figure.update_xaxes(title="prompts answered with the payload", range=[-0.03, 1.03])
+    figure.update_xaxes(title="said the payload", range=[-0.03, 1.03])
     figure.update_yaxes(
         tickvals=list(range(len(_ROWS))), ticktext=list(_ROWS.values()), range=[len(_ROWS) - 0.5, -0.5]
     )
