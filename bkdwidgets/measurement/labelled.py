@@ -174,7 +174,7 @@ class Agreement:
         }
         return (
             f"<table><caption>Reader (rows) and rules (columns), {escape(self.split)}, "
-            f"kappa {self.kappa:.3f}</caption><thead><tr><th></th>{head}<th>agreement</th></tr></thead>"
+            f"kappa {self.kappa:.3f}</caption><thead><tr><th>reader</th>{head}<th>agreement</th></tr></thead>"
             f"<tbody>{body}</tbody></table>"
             f"<table><tbody>{''.join(_html_row(*pair) for pair in rates.items())}</tbody></table>"
         )
