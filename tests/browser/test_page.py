@@ -43,8 +43,8 @@ def chapters(book: Path) -> list[str]:
 
 
 def attending(book: Path) -> list[str]:
-    """Return the chapters that show attention."""
-    return [name for name in chapters(book) if 'data-kind="circuitsvis"' in (book / name).read_text("utf-8")]
+    """Return the chapters with an attention view, which CircuitsVis draws."""
+    return [name for name in chapters(book) if ">AttentionView<" in (book / name).read_text("utf-8")]
 
 
 def test_chapters_draw_their_figures_and_labs(book, book_url, new_page):
@@ -56,7 +56,7 @@ def test_chapters_draw_their_figures_and_labs(book, book_url, new_page):
         assert (record.outside(), record.complaints()) == ([], []), name
         assert page.locator(".bkd-plotly .main-svg").count() > 0, name
         assert page.locator(".bkd-lab .jupyter-widgets").count() > 0, name
-        views = page.locator(".bkd-circuitsvis .bkd-drawing > *").count()
+        views = page.locator(".bkd-circuitsvis .bkd-drawing > [aria-hidden] *").count()
         assert (views > 0) == (name in attending(book)), name
         assert page.locator(".bkd-failed").count() == 0, name
         unnamed = page.locator(".noUi-handle:not([aria-label])").count()
