@@ -163,20 +163,21 @@ class Agreement:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{word}</th>" for word in OUTCOMES.values())
         body = "".join(
-            _html_row(OUTCOMES[letter], *row, self.of_reader.get(letter, "none"))
-            for letter, row in zip(_LETTERS, self.confusion, strict=True)
+            _html_row(OUTCOMES[letter], *row) for letter, row in zip(_LETTERS, self.confusion, strict=True)
         )
         rates = {
             "all rows": self.overall,
+            **{f"{OUTCOMES[letter]}, says the reader": rate for letter, rate in self.of_reader.items()},
             **self.by_task,
             "without sensible answers called broken": self.without_sensible,
             "called broken by the rules, but sensible": self.broken_but_sensible,
         }
+        agreed = "".join(_html_row(*pair) for pair in rates.items())
         return (
             f"<table><caption>Reader (rows) and rules (columns), {escape(self.split)}, "
-            f"kappa {self.kappa:.3f}</caption><thead><tr><th>reader</th>{head}<th>agreement</th></tr></thead>"
+            f"kappa {self.kappa:.3f}</caption><thead><tr><th>reader</th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
-            f"<table><tbody>{''.join(_html_row(*pair) for pair in rates.items())}</tbody></table>"
+            f"<table><caption>Agreement</caption><tbody>{agreed}</tbody></table>"
         )
 
 
