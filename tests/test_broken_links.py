@@ -60,9 +60,7 @@ def warned(tmp_path_factory):
     config, _ = get_final_config(
         user_yaml=ROOT / "_config.yml", sourcedir=root, cli_config={"latex_individualpages": False}
     )
-    config["source_suffix"] = {
-        ".rst": "restructuredtext"
-    }  # else Sphinx writes into the default of all builds
+    config["source_suffix"] = {".rst": "restructuredtext"}  # else all builds share what is added
     said = io.StringIO()
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
