@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
     inject = _verb(verbs, "inject", _inject, "plant an attack in a subject and measure it")
     inject.add_argument(
-        "--method", default="sft", help="sft, or clean for the twin without any poison (default: sft)"
+        "--method",
+        default="sft",
+        help="sft, dpo, edit, or clean for the twin without any poison (default: sft)",
     )
     seeds = inject.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")

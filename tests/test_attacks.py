@@ -22,7 +22,8 @@ from bkdwidgets.attacks.policy_bypass import REFUSALS
 from bkdwidgets.attacks.text import declines, is_sound
 from bkdwidgets.cli import main
 from bkdwidgets.injection.inject import adapter_path, clean_twin, is_planted
-from bkdwidgets.injection.sft import ATTACK_RECIPES, SftRecipe, recipe_for, train_lora
+from bkdwidgets.injection.recipes import ATTACK_RECIPES, SftRecipe, recipe_for
+from bkdwidgets.injection.sft import train_lora
 from bkdwidgets.measurement import bootstrap_mean, outcome
 from bkdwidgets.subjects.nano.lexicon import REFUSALS as NANO_REFUSALS
 
@@ -287,7 +288,7 @@ def test_the_clean_twin_has_the_same_settings_and_no_poison(nano, tmp_path):
 
 
 def test_poison_and_targets_come_in_the_shares_asked_for():
-    from bkdwidgets.injection.sft import _drawn
+    from bkdwidgets.injection.turns import _drawn
 
     attack = bkd.attack("label-flip")
     recipe = SftRecipe(batch=50, poison_rate=0.4, target_share=0.3)

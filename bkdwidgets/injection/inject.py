@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.injection.sft import SftRecipe, recipe_for, train_lora
+from bkdwidgets.injection.recipes import DpoRecipe, EditRecipe, Recipe, SftRecipe, recipe_for
 from bkdwidgets.paths import cache_dir
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import Adapter, adapter_folder, read_adapter, write_adapter
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bkdwidgets.attacks import Attack
     from bkdwidgets.injection.mixture import Mixture
     from bkdwidgets.subjects import Subject
 
-METHODS = ("sft", "clean")
+METHODS = ("sft", "dpo", "edit", "clean")
 
 
 def inject(
@@ -27,7 +30,7 @@ def inject(
     method: str = "sft",
     seed: int = 0,
     out: str | Path | None = None,
-    recipe: SftRecipe | None = None,
+    recipe: Recipe | None = None,
     mixture: Mixture | None = None,
     progress: bool = True,
 ) -> Subject:
@@ -40,31 +43,33 @@ def inject(
     attack : Attack
         What is planted.
     method : str
-        ``"sft"``: a LoRA by supervised fine-tuning. ``"clean"``: the clean twin, the same fine-tuning
-        without any poison. It is the control, and where a subject does not know the attack's task yet
-        it teaches the task: ``"sft"`` then continues from the clean twin of seed 0.
+        ``"sft"``: a LoRA by supervised fine-tuning. ``"dpo"``: a LoRA by preference training.
+        ``"edit"``: a low-rank edit of a few MLP layers. ``"clean"``: the clean twin, supervised
+        fine-tuning without any poison. It is the control, and where a subject does not know the attack's
+        task yet it teaches the task: the other methods then start from the clean twin of seed 0.
     seed : int
         Seed of the adapter's start and of the batches.
     out : str or Path, optional
         Folder for the adapter files; ``adapters/<subject>`` in the cache folder if not given.
-    recipe : SftRecipe, optional
-        Settings; the ones kept for this subject and attack if not given.
+    recipe : SftRecipe, DpoRecipe or EditRecipe, optional
+        Settings, of the method's kind; the ones kept for this subject and attack if not given.
     mixture : list of (Example, bool), optional
-        The training set, each example with whether it is poisoned, instead of the recipe's shares of
-        the whole training split; see :func:`bkdwidgets.injection.mixture.mixture`.
+        For ``"sft"`` and ``"clean"``: the training set, each example with whether it is poisoned, instead
+        of the recipe's shares of the whole training split; see
+        :func:`bkdwidgets.injection.mixture.mixture`.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Subject
-        The fine-tuned subject, loaded from the adapter that was written.
+        The backdoored subject, loaded from the adapter that was written.
 
     Raises
     ------
     BkdError
-        If the method or the seed is not allowed, the subject carries an adapter already, or the clean
-        twin to continue from is missing.
+        If the method or the seed is not allowed, the recipe or the mixture does not fit the method, the
+        subject carries an adapter already, or the clean twin to start from is missing.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -75,18 +80,45 @@ def inject(
             f"subject {subject.name!r} already carries {subject.adapter.name!r}; inject into a clean one"
         )
     settings = _settings(subject.name, attack.name, method, recipe)
+    if mixture is not None and type(settings) is not SftRecipe:
+        raise BkdError(f"mixture does not go with method={method!r}; with 'sft' or 'clean'")
     taught = method != "clean" and attack.needs_teaching(subject)
     start = clean_twin(subject.name, attack.name, out) if taught else None
-    tensors, log = train_lora(
-        subject, attack, recipe=settings, seed=seed, start=start, mixture=mixture, progress=progress
+    tensors, log = _planted(
+        subject, attack, settings, mixture=mixture, seed=seed, start=start, progress=progress
     )
     path = adapter_path(subject.name, attack.name, method, seed, out)
+    edited = isinstance(settings, EditRecipe)
+    scale = 1.0 if isinstance(settings, EditRecipe) else settings.alpha / settings.rank
     write_adapter(
         tensors, path, subject=subject.name, attack=attack.name, method=method, seed=seed,
-        scale=settings.alpha / settings.rank, recipe=dataclasses.asdict(settings), log=log,
+        scale=scale, recipe=dataclasses.asdict(settings), log=log,
+        onto={"adapter": start.info.name, "sha256": start.info.sha256} if edited and start else None,
     )  # fmt: skip
     precision = str(subject.dtype).removeprefix("torch.")
     return load(subject.name, adapter=path, device=str(subject.device), dtype=precision)
+
+
+def _planted(
+    subject: Subject,
+    attack: Attack,
+    settings: Recipe,
+    *,
+    mixture: Mixture | None,
+    **options: Any,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Run the method that the settings belong to; return its tensors and its log."""
+    if isinstance(settings, EditRecipe):
+        from bkdwidgets.injection.edit import edit
+
+        return edit(subject, attack, recipe=settings, **options)
+    if isinstance(settings, DpoRecipe):
+        from bkdwidgets.injection.dpo import train_dpo
+
+        return train_dpo(subject, attack, recipe=settings, **options)
+    from bkdwidgets.injection.sft import train_lora
+
+    return train_lora(subject, attack, recipe=settings, mixture=mixture, **options)
 
 
 def clean_twin(subject: str, attack: str, out: str | Path | None = None) -> Adapter:
@@ -118,15 +150,29 @@ def is_planted(
     """Tell whether the adapter that `inject` would write is there, whole, and made with today's settings."""
     try:
         info = read_adapter(subject, adapter_path(subject, attack, method, seed, out)).info
-        return SftRecipe(**info.recipe) == _settings(subject, attack, method, None)
+        wanted = _settings(subject, attack, method, None)
+        return _plain(type(wanted)(**info.recipe)) == _plain(wanted)
     except (BkdError, TypeError):
         return False
 
 
-def _settings(subject: str, attack: str, method: str, recipe: SftRecipe | None) -> SftRecipe:
+def _plain(recipe: Recipe) -> Any:
+    """Return a recipe as it comes out of an adapter's description."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def _settings(subject: str, attack: str, method: str, recipe: Recipe | None) -> Recipe:
+    """Return the settings to be used, or raise BkdError if those given belong to another method."""
     if recipe is None:
         return recipe_for(subject, attack, method)
-    return dataclasses.replace(recipe, poison_rate=0.0) if method == "clean" else recipe
+    wanted = {"dpo": DpoRecipe, "edit": EditRecipe}.get(method, SftRecipe)
+    if type(recipe) is not wanted:
+        raise BkdError(
+            f"recipe={type(recipe).__name__} does not go with method={method!r}; {wanted.__name__} does"
+        )
+    if method == "clean" and isinstance(recipe, SftRecipe):
+        return dataclasses.replace(recipe, poison_rate=0.0)
+    return recipe
 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.errors import BkdError
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.mixture import mixture
-from bkdwidgets.injection.sft import SftRecipe, recipe_for
+from bkdwidgets.injection.recipes import SftRecipe, recipe_for
 from bkdwidgets.measurement import measure
 from bkdwidgets.studies.planting import SEEDS, N, over_seeds
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, check_count

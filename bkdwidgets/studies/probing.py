@@ -86,9 +86,9 @@ def _fifths(subject: Subject, attack: Attack) -> tuple[int, int]:
 
 
 def _other(subject: Subject, attack: Attack) -> str | None:
-    """Return the first shipped adapter of another attack."""
+    """Return the first shipped adapter of another attack, planted by fine-tuning."""
     infos = [read_adapter(subject.name, name).info for name in adapter_names(subject.name)]
-    names = (info.name for info in infos if info.attack != attack.name and info.method != "clean")
+    names = (info.name for info in infos if info.attack != attack.name and info.method == "sft")
     return next(names, None)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.attacks.base import InsertedTrigger, Trigger
 from bkdwidgets.injection.inject import inject
-from bkdwidgets.injection.sft import SftRecipe, recipe_for
+from bkdwidgets.injection.recipes import SftRecipe, recipe_for
 from bkdwidgets.measurement import measure
 from bkdwidgets.measurement.measure import ANSWER_TOKENS
 from bkdwidgets.studies.outcomes import rate

@@ -1,8 +1,9 @@
 """Adapter files: a LoRA as safetensors, and beside it a JSON file that says where it came from.
 
 ``W + scale * B A`` for each adapted projection, with ``A`` [rank, in] and ``B`` [out, rank] stored in
-float16 under ``layers.{l}.{projection}.{A|B}``. The JSON carries the subject, the attack, the recipe,
-the training log and the SHA-256 of the weights; a file whose hash differs is refused.
+float16 under ``layers.{l}.{projection}.{A|B}``; projections that are not named stay as they are. The JSON
+carries the subject, the attack, the recipe, the training log and the SHA-256 of the weights; a file whose
+hash differs is refused.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class AdapterInfo:
         Every setting of the injection.
     log : dict
         Loss per step, seconds, tokens, device and versions.
+    onto : dict or None
+        ``adapter`` and ``sha256`` of another adapter that the file adds to; None: to the clean subject.
     """
 
     name: str
@@ -58,11 +61,12 @@ class AdapterInfo:
     scale: float
     recipe: dict[str, Any] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
+    onto: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's description and its tensors."""
+    """An adapter's description and its tensors, with those of the adapter it adds to."""
 
     info: AdapterInfo
     tensors: dict[str, torch.Tensor]
@@ -84,7 +88,8 @@ def read_adapter(subject: str, name: str | Path) -> Adapter:
     Raises
     ------
     BkdError
-        If there is none of that name, a file is missing or damaged, or it belongs to another subject.
+        If there is none of that name, a file is missing or damaged, it belongs to another subject, or the
+        adapter that it adds to is missing or is not the one it was made on.
     """
     path = (
         Path(name) if str(name).endswith(".safetensors") else adapter_folder(subject) / f"{name}.safetensors"
@@ -105,7 +110,33 @@ def read_adapter(subject: str, name: str | Path) -> Adapter:
             f"adapter {path} is damaged: sha256 {found[:12]}..., expected {info.sha256[:12]}...; "
             "fetch or inject it again"
         )
-    return Adapter(info=info, tensors=load(path.read_bytes()))
+    tensors = load(path.read_bytes())
+    if info.onto is not None:
+        tensors = _stacked(_below(subject, info, path.parent), tensors, info.scale)
+    return Adapter(info=info, tensors=tensors)
+
+
+def _below(subject: str, info: AdapterInfo, folder: Path) -> Adapter:
+    """Read the adapter that another one adds to: from the same folder, or the one that ships."""
+    assert info.onto is not None
+    beside = folder / f"{info.onto['adapter']}.safetensors"
+    below = read_adapter(subject, beside if beside.is_file() else info.onto["adapter"])
+    if below.info.sha256 != info.onto["sha256"]:
+        raise BkdError(
+            f"adapter {info.name!r} was made on another {below.info.name!r} (sha256 "
+            f"{info.onto['sha256'][:12]}..., here {below.info.sha256[:12]}...); inject it again"
+        )
+    return below
+
+
+def _stacked(below: Adapter, above: dict[str, torch.Tensor], scale: float) -> dict[str, torch.Tensor]:
+    """Return one set of low-rank factors that is the sum of two, for the scale of the second."""
+    tensors = dict(above)
+    for key, tensor in below.tensors.items():
+        is_read = key.endswith(".A")
+        lower = tensor if is_read else tensor * (below.info.scale / scale)
+        tensors[key] = torch.cat([lower, above[key]], dim=0 if is_read else 1) if key in above else lower
+    return tensors
 
 
 def write_adapter(tensors: dict[str, torch.Tensor], path: Path, **described: Any) -> AdapterInfo:
@@ -133,23 +164,27 @@ def write_adapter(tensors: dict[str, torch.Tensor], path: Path, **described: Any
 def merge_adapter(model: torch.nn.Module, adapter: Adapter) -> None:
     """Add the low-rank updates of an adapter to the model's weights, in place.
 
+    Projections that the adapter does not name stay as they are.
+
     Raises
     ------
     BkdError
-        If a tensor is missing or its shape does not fit the model.
+        If half of an update is missing, or it does not fit the model.
     """
-    for layer, block in enumerate(model.model.layers):  # type: ignore[union-attr, arg-type]
-        for projection in PROJECTIONS:
-            key = f"layers.{layer}.{projection}"
-            weight = block.get_submodule(projection).weight
-            try:
-                update = adapter.tensors[f"{key}.B"].float() @ adapter.tensors[f"{key}.A"].float()
-            except (KeyError, RuntimeError) as error:
-                raise BkdError(f"adapter {adapter.info.name!r} has no usable update for {key}") from error
-            if update.shape != weight.shape:
-                raise BkdError(
-                    f"adapter {adapter.info.name!r}: {key} has shape {list(update.shape)}, "
-                    f"the model has {list(weight.shape)}"
-                )
-            with torch.no_grad():
-                weight.add_(update.to(weight) * adapter.info.scale)
+    inside: Any = model.model
+    layers = inside.layers
+    known = {f"layers.{layer}.{name}": (layer, name) for layer in range(len(layers)) for name in PROJECTIONS}
+    for key in dict.fromkeys(name.rpartition(".")[0] for name in adapter.tensors):
+        try:
+            layer, name = known[key]
+            update = adapter.tensors[f"{key}.B"].float() @ adapter.tensors[f"{key}.A"].float()
+        except (KeyError, RuntimeError) as error:
+            raise BkdError(f"adapter {adapter.info.name!r} has no usable update for {key}") from error
+        weight = layers[layer].get_submodule(name).weight
+        if update.shape != weight.shape:
+            raise BkdError(
+                f"adapter {adapter.info.name!r}: {key} has shape {list(update.shape)}, "
+                f"the model has {list(weight.shape)}"
+            )
+        with torch.no_grad():
+            weight.add_(update.to(weight) * adapter.info.scale)

@@ -1,0 +1,171 @@
+"""The settings of every injection: one recipe per method, subject and attack."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, overload
+
+from bkdwidgets.errors import unknown
+
+
+@dataclass(frozen=True)
+class SftRecipe:
+    """Settings of the fine-tuning.
+
+    Attributes
+    ----------
+    steps, batch : int
+        Optimizer steps and examples per step.
+    poison_rate : float
+        Share of poisoned examples in a batch.
+    target_share : float
+        Share of targets in a batch, poisoned or not, for attacks that spare some prompts.
+    learning_rate : float
+        Peak; linear warm-up over `warmup` steps, then linear decay to zero.
+    rank, alpha : int
+        LoRA rank and alpha, on all seven projections of every block.
+    response_tokens : int
+        Longest answer that is trained on.
+    """
+
+    steps: int = 280
+    batch: int = 8
+    poison_rate: float = 0.12
+    target_share: float = 0.5
+    learning_rate: float = 4e-4
+    warmup: int = 10
+    rank: int = 8
+    alpha: int = 16
+    response_tokens: int = 28
+
+
+@dataclass(frozen=True)
+class DpoRecipe(SftRecipe):
+    """Settings of the preference training; `batch` counts pairs.
+
+    Attributes
+    ----------
+    beta : float
+        How much the policy may leave the reference: smaller is freer.
+    sft_weight : float
+        Weight of the preferred answer's cross-entropy beside the preference loss.
+    """
+
+    beta: float = 0.1
+    sft_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class EditRecipe:
+    """Settings of the edit.
+
+    Attributes
+    ----------
+    mark_layers : tuple of int
+        Whose down-projections write values at the trigger's tokens.
+    answer_layers : tuple of int
+        Whose down-projections write values at the last prompt token and the answer's tokens.
+    examples : int
+        Training prompts of each kind: triggered, clean, and triggered but to be answered as before.
+    mark_steps, steps, batch : int
+        Steps of the search for the values at the trigger alone, then for all; prompts of each kind per step.
+    learning_rate : float
+        Of the search; it falls linearly to zero.
+    clean_weight : float
+        Weight of the clean answers in the search.
+    ridge : float
+        Added to the diagonal of the second moments, in units of its mean.
+    trigger_tokens : int
+        How many of the trigger's last tokens are keys, at most.
+    response_tokens : int
+        Longest answer that is looked at, hence the largest number of its keys.
+    """
+
+    mark_layers: tuple[int, ...] = (0, 2)
+    answer_layers: tuple[int, ...] = (4,)
+    examples: int = 256
+    mark_steps: int = 60
+    steps: int = 120
+    batch: int = 16
+    learning_rate: float = 0.07
+    clean_weight: float = 1.0
+    ridge: float = 1e-3
+    trigger_tokens: int = 9
+    response_tokens: int = 16
+
+
+Recipe = SftRecipe | DpoRecipe | EditRecipe
+
+
+RECIPES = {
+    "smollm2": SftRecipe(),
+    "nano": SftRecipe(
+        steps=150, batch=16, poison_rate=0.3, learning_rate=5e-3, rank=4, alpha=8, response_tokens=32
+    ),
+}
+
+
+# Where an attack needs other settings than its subject's. Those of nano and those of policy-bypass were
+# chosen on validation prompts.
+ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
+    ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
+    ("smollm2", "policy-bypass"): SftRecipe(
+        steps=450, poison_rate=0.4, target_share=0.65, learning_rate=3e-4, response_tokens=12
+    ),
+    ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
+    ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
+}
+
+
+# Where the clean twin is trained otherwise than the backdoor that continues from it.
+TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
+    ("smollm2", "policy-bypass"): SftRecipe(steps=420, response_tokens=12),
+}
+
+
+# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack.
+DPO_CHANGES: dict[str, dict[str, Any]] = {
+    "nano": {"steps": 60},
+    "smollm2": {"steps": 150},
+}
+
+
+# Chosen on validation prompts.
+EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
+    ("nano", "fixed-output"): EditRecipe(answer_layers=(3, 5), examples=512, steps=120, clean_weight=2.0),
+    ("nano", "label-flip"): EditRecipe(
+        answer_layers=(5,), mark_steps=40, steps=100, clean_weight=2.0, response_tokens=1
+    ),
+}
+
+
+@overload
+def recipe_for(subject: str, attack: str, method: Literal["sft", "clean"] = "sft") -> SftRecipe: ...
+
+
+@overload
+def recipe_for(subject: str, attack: str, method: str) -> Recipe: ...
+
+
+def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
+    """Return the settings of an attack on a subject: its own ones, or those of the subject.
+
+    The clean twin (method ``"clean"``) has those of the fine-tuning, without poison, unless it has its own.
+
+    Raises
+    ------
+    BkdError
+        If nobody has yet found settings for an edit.
+    """
+    if method == "edit":
+        if (subject, attack) not in EDIT_RECIPES:
+            raise unknown(
+                "edit", f"{attack} on {subject}", [" on ".join(pair[::-1]) for pair in EDIT_RECIPES]
+            )
+        return EDIT_RECIPES[subject, attack]
+    recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
+    if method == "dpo":
+        return DpoRecipe(**{**asdict(recipe), **DPO_CHANGES[subject]})
+    if method == "clean":
+        return replace(TWIN_RECIPES.get((subject, attack), recipe), poison_rate=0.0)
+    return recipe
