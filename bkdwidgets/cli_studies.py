@@ -36,6 +36,9 @@ def add_verbs(verbs: Any) -> None:
     report = verbs.add_parser("report", help="judge every claim about a subject from the ledger")
     report.add_argument("subject", help="for example smollm2 or nano")
     report.add_argument("--ledger", type=Path, help="folder of the entries (default: data/ledger)")
+    report.add_argument(
+        "--compare-methods", action="store_true", help="put the methods of injection side by side instead"
+    )
     report.add_argument("--json", action="store_true", help="print one JSON object")
     report.set_defaults(command=_report)
 
@@ -79,9 +82,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.studies import report
+    from bkdwidgets.studies import compare_methods, report
 
-    made = report(arguments.subject, folder=arguments.ledger)
+    chosen = compare_methods if arguments.compare_methods else report
+    made = chosen(arguments.subject, folder=arguments.ledger)
     print(json.dumps(made.to_json()) if arguments.json else made)
     return 0
 

@@ -91,7 +91,11 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
 
 def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     by_adapter: dict[str, dict[str, ledger.Entry]] = {}
-    own = [entry for entry in entries if entry.study != seeds.NAME and not _plants(entry.study)]
+    own = [
+        entry
+        for entry in entries
+        if entry.study != seeds.NAME and not _plants(entry.study) and not _otherwise_planted(entry)
+    ]
     for entry in sorted(own, key=lambda item: (item.seed, item.adapter)):
         by_adapter.setdefault(entry.adapter, {})[entry.study] = entry
     families = {entry.adapter: entry for entry in entries if entry.study == seeds.NAME}
@@ -103,6 +107,11 @@ def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     shown = judged[0] if judged else [claim.finding({}) for claim in CLAIMS]
     by_seed = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
     return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), by_seed)
+
+
+def _otherwise_planted(entry: ledger.Entry) -> bool:
+    """Tell whether another method than the paper's fine-tuning planted it; the claims are about that."""
+    return any(entry.adapter.startswith(f"{entry.attack}-{method}-") for method in ("dpo", "edit"))
 
 
 def _plants(name: str) -> bool:
