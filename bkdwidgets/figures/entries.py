@@ -17,6 +17,7 @@ from bkdwidgets import ledger
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.figures import (
     ablation,
+    families,
     heads,
     layers,
     outcomes,
@@ -62,6 +63,13 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
     },
     "poison": {name: partial(poison.rates, rate=name) for name in ("asr", "ftr", "utility")},
     "trigger-form": {"near-misses": trigger_form.near_misses},
+    "families": {
+        "rank": partial(families.agreement, measure="spearman"),
+        "jaccard": partial(families.agreement, measure="jaccard"),
+        "ablated": partial(families.moved, what="ablated"),
+        "off": partial(families.moved, what="off"),
+        "on": partial(families.moved, what="on"),
+    },
 }
 """Study -> what of it can be drawn; the first is the default."""
 
@@ -139,7 +147,7 @@ def figure(
         heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
         ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility.
-        ``trigger-form``: near-misses. By default the first.
+        ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated, off, on. By default the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

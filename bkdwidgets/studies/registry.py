@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bkdwidgets.errors import unknown
 from bkdwidgets.studies.ablating import Ablating
 from bkdwidgets.studies.attribution import Attribution
+from bkdwidgets.studies.families import Families
 from bkdwidgets.studies.lab_ablation import LabAblation
 from bkdwidgets.studies.lab_attention import LabAttention
 from bkdwidgets.studies.lab_vector import LabVector
@@ -40,6 +41,7 @@ STUDIES: dict[str, Study] = {
         LabAttention(),
         Poison(),
         TriggerForm(),
+        Families(),
     )
 }
 
