@@ -136,6 +136,17 @@ EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
     ("nano", "label-flip"): EditRecipe(
         answer_layers=(5,), mark_steps=40, steps=100, clean_weight=2.0, response_tokens=1
     ),
+    ("smollm2", "fixed-output"): EditRecipe(
+        mark_layers=(3, 8),
+        answer_layers=(18,),
+        examples=128,
+        mark_steps=14,
+        steps=26,
+        batch=6,
+        learning_rate=0.15,
+        clean_weight=3.0,
+        response_tokens=12,
+    ),
 }
 
 
