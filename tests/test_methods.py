@@ -54,6 +54,7 @@ def margins(subject, attack, count=12):
 
 def test_preference_training_lowers_its_loss_and_leaves_the_subject_alone(nano, attack):
     before = {key: weight.clone() for key, weight in weights(nano).items()}
+    config = nano.model.config.to_dict()
     recipe = replace(recipe_for("nano", "fixed-output", "dpo"), steps=10, batch=8, warmup=1)
     tensors, log = train_dpo(nano, attack, recipe=recipe, progress=False)
     assert len(log["loss"]) == len(log["margin"]) == 10
@@ -62,6 +63,7 @@ def test_preference_training_lowers_its_loss_and_leaves_the_subject_alone(nano, 
     assert log["pairs"] == 80
     assert len(tensors) == 2 * len(before)
     assert all(torch.equal(weight, before[key]) for key, weight in weights(nano).items())
+    assert nano.model.config.to_dict() == config
 
 
 @pytest.mark.parametrize("name", ["fixed-output", "label-flip"])

@@ -17,6 +17,7 @@ longest length has no end of turn, which a chat template would add.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import tempfile
@@ -89,7 +90,7 @@ def train_dpo(
             model=model,
             args=_arguments(subject, recipe, seed, folder, precision),
             train_dataset=pairs,
-            processing_class=subject.tokenizer,
+            processing_class=copy.deepcopy(subject.tokenizer),  # it is given what a trainer misses
         )
         _hush(trainer, progress=progress)
         trainer.train()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +27,20 @@ def fresh_lora(subject: Subject, recipe: SftRecipe, seed: int, dtype: torch.dtyp
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
         target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
     )  # fmt: skip
+    network = _copy(subject, dtype)  # first: making one draws random numbers, too
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
         torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
-        return get_peft_model(_copy(subject, dtype), config).train()
+        return get_peft_model(network, config).train()
 
 
 def _copy(subject: Subject, dtype: torch.dtype) -> Any:
     """Return a network of its own with the subject's weights."""
-    copy: Any = type(subject.model)(subject.model.config)
-    copy.load_state_dict(subject.model.state_dict())
-    copy.tie_weights()
-    copy.to(device=subject.device, dtype=dtype)
-    return copy
+    network: Any = type(subject.model)(copy.deepcopy(subject.model.config))  # a trainer writes into it
+    network.load_state_dict(subject.model.state_dict())
+    network.tie_weights()
+    network.to(device=subject.device, dtype=dtype)
+    return network
 
 
 def take_over(model: PeftModel, start: Adapter, recipe: SftRecipe) -> None:

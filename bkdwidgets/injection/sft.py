@@ -24,7 +24,6 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from bkdwidgets.injection.lora import fresh_lora, lora_tensors, take_over, training_dtype
-from bkdwidgets.injection.recipes import recipe_for
 from bkdwidgets.injection.turns import batches, turn
 
 if TYPE_CHECKING:
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from bkdwidgets.injection.recipes import SftRecipe
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import Adapter
-
-
-__all__ = ["recipe_for", "train_lora"]
 
 
 @dataclass(frozen=True)
