@@ -21,8 +21,8 @@ _MOVED = {
     "column's adapter is subtracted",
     "on": "how often the row's adapter says the payload to clean prompts when the vector of the column's "
     "adapter is added",
-    "ablated": "how often the row's adapter says the payload to triggered prompts with the strongest heads of "
-    "the column's adapter ablated (mean of clean prompts, last token)",
+    "ablated": "how often the row's adapter says the payload to triggered prompts with the strongest heads "
+    "of the column's adapter ablated (mean of clean prompts, last token)",
 }
 
 
