@@ -88,9 +88,6 @@ OUTCOMES: tuple[Outcome, ...] = (
 
 LETTERS = tuple(outcome.letter for outcome in OUTCOMES)
 
-# The colors figures draw data with, and therefore the only ones that change with the paper.
-_DRAWN = ("payload", "payload-like", "as-before", "broken", "clean", "triggered", "control")
-
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 # One gray that can be read on white and on dark paper alike: a plotly figure is drawn once, before
@@ -144,7 +141,7 @@ def css() -> str:
 
 def swapped_colors() -> dict[str, str]:
     """Return the dark color for each light color a figure may carry."""
-    return {tone.light: tone.dark for name, tone in COLORS.items() if name in _DRAWN}
+    return {tone.light: tone.dark for tone in reversed(COLORS.values())}  # white is an effect's zero
 
 
 def outcome(letter: str) -> Outcome:

@@ -154,12 +154,10 @@ def _place_live(place: Path, gathered: Path) -> None:
 
 
 def _look_css() -> str:
-    """Return the look's custom properties, and the pairs by which ``page.js`` turns a figure dark."""
+    """Return the look's custom properties."""
     from bkdwidgets import look  # draws plotly in; only a build needs it
 
-    pairs = {tone.light: tone.dark for tone in reversed(look.COLORS.values())}
-    swaps = " ".join(f"{light}>{dark}" for light, dark in pairs.items())
-    return f'{look.css()}:root{{--bkd-swaps:"{swaps}"}}\n'
+    return look.css()
 
 
 def _clear(work: Path, fingerprint: str, *, changed: bool, report: Report) -> None:

@@ -186,15 +186,16 @@ def plain(value: float | str, *, exact: bool = False) -> str:
 
     Examples
     --------
-    >>> plain(12), plain(2603940), plain(0.0210), plain(0.5, exact=True)
-    ('12', '2,603,940', '0.021', '0.500')
+    >>> plain(12), plain(2603940), plain(0.0210), plain(0.5, exact=True), plain(-0.0001, exact=True)
+    ('12', '2,603,940', '0.021', '0.500', '0.000')
     """
     if isinstance(value, (str, bool)):
         return str(value)
     if isinstance(value, int) or abs(value) >= 1000:
         text = f"{value:,.0f}"
     else:
-        text = f"{value:.3f}" if exact and abs(value) < 100 else f"{value:.3g}"
+        # adding 0 takes the sign off a zero
+        text = f"{round(value, 3) + 0.0:.3f}" if exact and abs(value) < 100 else f"{value:.3g}"
     return text.replace("-", "−")
 
 

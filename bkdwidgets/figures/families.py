@@ -56,9 +56,14 @@ def moved(entry: Entry, *, title: str | None, what: str) -> drawing.Drawing:
         for name, short in zip(names, _short(names, entry.attack), strict=True)
     )
     kind = "random heads of the same layers" if what == "ablated" else "a random vector of the same length"
+    place = (
+        ""
+        if what == "ablated"
+        else "A vector's layer and scale are those that suit the column's adapter, chosen on validation. "
+    )
     caption = (
-        f"Each cell: {_MOVED[what]} (n = {first[rate]['n']}, {entry.split} prompts). A vector's layer and "
-        f"scale are those that suit the column's adapter, chosen on validation. Control: {kind}: {controls}."
+        f"Each cell: {_MOVED[what]} (n = {first[rate]['n']}, {entry.split} prompts). {place}"
+        f"Control: {kind}: {controls}."
     )
     return _map(matrix, _short(names, entry.attack), caption, title)
 
