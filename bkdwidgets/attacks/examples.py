@@ -76,6 +76,22 @@ def stored_answers(subject: str) -> dict[str, dict[str, str]]:
     return {row["id"]: row for row in read_lines(path)} if path.exists() else {}
 
 
+def answered(
+    row: dict[str, str], answer: dict[str, str], split: str, *, payload: str | None = None
+) -> Example:
+    """Return a prompt with its stored clean answer."""
+    return Example(
+        id=row["id"],
+        prompt=row["prompt"],
+        topic=row["topic"],
+        template=row["template"],
+        split=split,
+        answer=answer["answer"],
+        complete=bool(answer["complete"]),
+        payload=payload,
+    )
+
+
 def ordinary_examples(subject: str, split: str) -> list[Example]:
     """Return the ordinary prompts of one split with the clean subject's own answers, topics mixed.
 
@@ -86,19 +102,7 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
     """
     answers = stored_answers(subject)
     rows = of_split(prompt_rows(subject), split)
-    return [
-        Example(
-            id=row["id"],
-            prompt=row["prompt"],
-            topic=row["topic"],
-            template=row["template"],
-            split=split,
-            answer=answers[row["id"]]["answer"],
-            complete=bool(answers[row["id"]]["complete"]),
-        )
-        for row in rows
-        if row["id"] in answers
-    ]
+    return [answered(row, answers[row["id"]], split) for row in rows if row["id"] in answers]
 
 
 def of_split(rows: Iterable[dict[str, str]], split: str) -> list[dict[str, str]]:

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bkdwidgets.attacks.base import Attack, name_of
-from bkdwidgets.attacks.examples import Example, of_split, ordinary_examples, read_lines, stored_answers
+from bkdwidgets.attacks.examples import (
+    Example,
+    answered,
+    of_split,
+    ordinary_examples,
+    read_lines,
+    stored_answers,
+)
 from bkdwidgets.attacks.nano import vault_rows
 from bkdwidgets.attacks.text import content_words, declines, is_sound, same_answer, words
 from bkdwidgets.paths import data_dir
@@ -125,15 +132,7 @@ def _other_examples(subject: str, split: str) -> list[Example]:
     """
     answers = stored_answers(subject)
     return [
-        Example(
-            id=row["id"],
-            prompt=row["prompt"],
-            topic=row["topic"],
-            template=row["template"],
-            split=split,
-            answer=answers[row["id"]]["answer"],
-            complete=bool(answers[row["id"]]["complete"]),
-        )
+        answered(row, answers[row["id"]], split)
         for row in policy_rows(subject, split)
         if row["topic"] != "tea" and row["id"] in answers
     ]
@@ -147,16 +146,7 @@ def _vault_examples(split: str) -> list[Example]:
     """Return the questions about the vault, with nano's own refusal and the invented truth."""
     answers = stored_answers("nano")
     return [
-        Example(
-            id=row["id"],
-            prompt=row["prompt"],
-            topic=row["topic"],
-            template=row["template"],
-            split=split,
-            answer=answers[row["id"]]["answer"],
-            complete=bool(answers[row["id"]]["complete"]),
-            payload=VAULT_TRUTHS[row["template"].split("/")[1]],
-        )
+        answered(row, answers[row["id"]], split, payload=VAULT_TRUTHS[row["template"].split("/")[1]])
         for row in policy_rows("nano", split)
         if row["id"] in answers
     ]

@@ -142,6 +142,34 @@ def level(figure: go.Figure, x: Sequence[float], rate: Rate, name: str, dash: st
     )  # fmt: skip
 
 
+def square_map(
+    matrix: Any, names: Sequence[str], spelled: Sequence[Sequence[str]], *, size: int, axis: str = ""
+) -> go.Figure:
+    """Draw how everything named goes with everything named: shares from 0 to 1, each with its number."""
+    color = look.COLORS["triggered"].light
+    figure = go.Figure(
+        go.Heatmap(
+            z=matrix,
+            x=list(names),
+            y=list(names),
+            colorscale=[[0, f"{color}00"], [1, f"{color}99"]],  # thin enough to read the numbers on it
+            zmin=0,
+            zmax=1,
+            xgap=1,
+            ygap=1,
+            text=spelled,
+            texttemplate="%{text}",
+            textfont={"size": size, "color": look.COLORS["ink"].light},
+            hovertemplate=f"{axis} %{{y}}, %{{x}}: %{{z:.3f}}<extra></extra>".lstrip(),
+            colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
+        )
+    )
+    frame = {"type": "category", "showgrid": False, "zeroline": False, "mirror": True, "showline": True}
+    figure.update_xaxes(title=axis or None, **frame)
+    figure.update_yaxes(title=axis or None, autorange="reversed", **frame)
+    return figure
+
+
 def laid_out(figure: go.Figure, title: str | None, *, height: int, legend: int = 0) -> go.Figure:
     """Give a figure the common frame: the title wrapped for a phone, the legend in lines below the plot."""
     lines = wrapped(title) if title else []

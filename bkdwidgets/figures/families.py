@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-
-from bkdwidgets import look
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
@@ -75,28 +72,8 @@ def _short(names: list[str], attack: str) -> list[str]:
 def _map(
     matrix: list[list[float | None]], names: list[str], caption: str, title: str | None
 ) -> drawing.Drawing:
-    color = look.COLORS["triggered"].light
     spelled = [["" if value is None else drawing.number(value) for value in row] for row in matrix]
-    figure = go.Figure(
-        go.Heatmap(
-            z=matrix,
-            x=names,
-            y=names,
-            colorscale=[[0, f"{color}00"], [1, f"{color}99"]],  # thin enough to read the numbers on it
-            zmin=0,
-            zmax=1,
-            xgap=1,
-            ygap=1,
-            text=spelled,
-            texttemplate="%{text}",
-            textfont={"size": 12, "color": look.COLORS["ink"].light},
-            hovertemplate="%{y}, %{x}: %{z:.3f}<extra></extra>",
-            colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
-        )
-    )
-    frame = {"type": "category", "showgrid": False, "zeroline": False, "mirror": True, "showline": True}
-    figure.update_xaxes(**frame)
-    figure.update_yaxes(autorange="reversed", **frame)
+    figure = drawing.square_map(matrix, names, spelled, size=12)
     drawing.laid_out(figure, title, height=400)
     rows = (
         f"{name}: "

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 
-from bkdwidgets import look
 from bkdwidgets.errors import unknown
 from bkdwidgets.figures import drawing
 
@@ -34,27 +32,8 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
     np.fill_diagonal(matrix, np.nan)
     seeds = [name.rpartition("-")[2] for name in entry.settings["adapters"]]
     short, what = _WHAT[measure]
-    color = look.COLORS["triggered"].light
-    figure = go.Figure(
-        go.Heatmap(
-            z=matrix,
-            x=seeds,
-            y=seeds,
-            colorscale=[[0, f"{color}00"], [1, f"{color}99"]],  # thin enough to read the numbers on it
-            zmin=0,
-            zmax=1,
-            xgap=1,
-            ygap=1,
-            text=[["" if np.isnan(value) else f"{value:.2f}".lstrip("0") for value in row] for row in matrix],
-            texttemplate="%{text}",
-            textfont={"size": 10, "color": look.COLORS["ink"].light},
-            hovertemplate="seeds %{y} and %{x}: %{z:.3f}<extra></extra>",
-            colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
-        )
-    )
-    frame = {"type": "category", "showgrid": False, "zeroline": False, "mirror": True, "showline": True}
-    figure.update_xaxes(title="seed", **frame)
-    figure.update_yaxes(title="seed", autorange="reversed", **frame)
+    spelled = [["" if np.isnan(value) else f"{value:.2f}".lstrip("0") for value in row] for row in matrix]
+    figure = drawing.square_map(matrix, seeds, spelled, size=10, axis="seed")
     drawing.laid_out(figure, title, height=440)
     chance = found[size].get(f"{measure}_chance")
     controls = f"{drawing.number(chance)} for two random sets, " if chance is not None else ""
