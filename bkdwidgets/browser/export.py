@@ -32,7 +32,7 @@ from bkdwidgets.subjects import load
 if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a browser of yesterday could not read the folder any more."""
 
 RECIPE = 1
@@ -56,6 +56,8 @@ class WebExport:
         The adapters that go with it.
     n_parts, n_bytes : int
         Files besides the index, and the size of all together as they travel.
+    first_bytes : int
+        What a reader fetches before the first answer: all but the adapters, and the largest of these.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class WebExport:
     adapters: tuple[str, ...]
     n_parts: int
     n_bytes: int
+    first_bytes: int
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -72,6 +75,7 @@ class WebExport:
             "adapters": list(self.adapters),
             "parts": self.n_parts,
             "bytes": self.n_bytes,
+            "first_bytes": self.first_bytes,
         }
 
 
@@ -175,9 +179,11 @@ def _write(subject: Subject, head: dict[str, Any], folder: Path, *, progress: bo
 
 
 def _planted(subject: str, name: str, shape: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write an adapter, and where its tensors lie as a part of its own: only who chooses it fetches that."""
     own, extra = adapter_tensors(subject, name), extra_tensors(subject, name, shape)
     parts, entries = write_parts([*own, *extra], folder, name)
-    return {"parts": parts, "tensors": entries[: len(own)], "extras": entries[len(own) :]}
+    layout = _json({"tensors": entries[: len(own)], "extras": entries[len(own) :]})
+    return {"layout": write_part(layout, folder, f"{name}-layout"), "parts": parts}
 
 
 def _json(value: Any) -> bytes:
@@ -190,8 +196,13 @@ def _index(folder: Path) -> dict[str, Any]:
 
 
 def _parts(index: dict[str, Any]) -> list[dict[str, Any]]:
-    planted = [part for entry in index["adapters"] for part in entry["parts"]]
+    planted = [part for entry in index["adapters"] for part in _planted_parts(entry)]
     return [index["tokenizer"], *index["base"]["parts"], *planted]
+
+
+def _planted_parts(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all that is fetched for an adapter of the index."""
+    return [entry["layout"], *entry["parts"]]
 
 
 def _is_whole(folder: Path) -> bool:
@@ -203,4 +214,6 @@ def _summary(folder: Path) -> WebExport:
     parts = _parts(index)
     size = sum(part["bytes"] for part in parts) + (folder / INDEX).stat().st_size
     names = tuple(entry["name"] for entry in index["adapters"])
-    return WebExport(folder, index["subject"], names, len(parts), size)
+    planted = [sum(part["bytes"] for part in _planted_parts(entry)) for entry in index["adapters"]]
+    first = size - sum(planted) + max(planted, default=0)
+    return WebExport(folder, index["subject"], names, len(parts), size, first)

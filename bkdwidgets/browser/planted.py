@@ -12,7 +12,7 @@ from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import data_dir, sha256_of
 from bkdwidgets.subjects import adapter_names
-from bkdwidgets.subjects.adapters import read_adapter
+from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 
 def planted_names(subject: str) -> list[str]:
-    """Return the adapters that are exported: seed 0 of each attack, as far as they ship."""
-    shipped = adapter_names(subject)
-    return [name for name in (f"{attack}-sft-0" for attack in ATTACKS) if name in shipped]
+    """Return the adapters that are exported: seed 0 of each attack by each method that plants one.
+
+    They come in the order of the attacks; the paper's fine-tuning first, then the other methods by name.
+    """
+    order = list(ATTACKS)
+    shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
+    planted = [info for info in shipped if info.seed == 0 and info.method != "clean"]
+    planted.sort(key=lambda info: (order.index(info.attack), info.method != "sft", info.method))
+    return [info.name for info in planted]
 
 
 def extras_path(subject: str, adapter: str) -> Path:
@@ -43,7 +49,6 @@ def described(subject: str, name: str) -> dict[str, Any]:
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,
         "scale": adapter.info.scale,
-        "rank": int(adapter.tensors["layers.0.self_attn.q_proj.A"].shape[0]),
     }
 
 

@@ -82,18 +82,16 @@ def adapter_names(subject: str) -> list[str]:
     return sorted(path.stem for path in adapter_folder(subject).glob("*.safetensors"))
 
 
-def read_adapter(subject: str, name: str | Path) -> Adapter:
-    """Read and check an adapter by name, or by the path of its ``.safetensors`` file.
+def adapter_info(subject: str, name: str | Path) -> AdapterInfo:
+    """Read what an adapter is, without its weights and so without a check of them.
 
     Raises
     ------
     BkdError
-        If there is none of that name, a file is missing or damaged, it belongs to another subject, or the
-        adapter that it adds to is missing or is not the one it was made on.
+        If there is none of that name, its description is missing or damaged, or it belongs to another
+        subject.
     """
-    path = (
-        Path(name) if str(name).endswith(".safetensors") else adapter_folder(subject) / f"{name}.safetensors"
-    )
+    path = _path_of(subject, name)
     described = path.with_suffix(".json")
     if not path.is_file():
         raise unknown(f"adapter of {subject}", str(name), adapter_names(subject))
@@ -105,6 +103,26 @@ def read_adapter(subject: str, name: str | Path) -> Adapter:
         ) from error
     if info.subject != subject:
         raise BkdError(f"adapter {info.name!r} was made for subject {info.subject!r}, not for {subject!r}")
+    return info
+
+
+def _path_of(subject: str, name: str | Path) -> Path:
+    return (
+        Path(name) if str(name).endswith(".safetensors") else adapter_folder(subject) / f"{name}.safetensors"
+    )
+
+
+def read_adapter(subject: str, name: str | Path) -> Adapter:
+    """Read and check an adapter by name, or by the path of its ``.safetensors`` file.
+
+    Raises
+    ------
+    BkdError
+        If there is none of that name, a file is missing or damaged, it belongs to another subject, or the
+        adapter that it adds to is missing or is not the one it was made on.
+    """
+    path = _path_of(subject, name)
+    info = adapter_info(subject, name)
     if (found := sha256_of(path)) != info.sha256:
         raise BkdError(
             f"adapter {path} is damaged: sha256 {found[:12]}..., expected {info.sha256[:12]}...; "

@@ -38,7 +38,8 @@ export function baseTensors(folder) {
 /** What addAdapter takes. @param {string} folder @param {string} name */
 export function adapterOf(folder, name) {
   const entry = readIndex(folder).adapters.find((/** @type {any} */ one) => one.name === name);
-  return { rank: entry.rank, scale: entry.scale, tensors: [...tensorsOf(folder, entry.parts, entry.tensors)] };
+  const { tensors } = JSON.parse(String(zlib.gunzipSync(fs.readFileSync(path.join(folder, entry.layout.file)))));
+  return { scale: entry.scale, tensors: [...tensorsOf(folder, entry.parts, tensors)] };
 }
 
 /** @param {string} folder @param {{adapters?: string[], maxTokens?: number, slots?: number}} [options] */

@@ -130,20 +130,20 @@ test("an index that names other files or impossible sizes is refused before anyt
 
 test("the index is read, or refused in words", async () => {
   const { net } = standIn(new Map());
-  const index = { format: 1, subject: "toy", tokenizer: parts[0], base: { parts: [parts[1]] }, adapters: [{ name: "a", parts: [parts[2]] }] };
+  const index = { format: 2, subject: "toy", tokenizer: parts[0], base: { parts: [parts[1]] }, adapters: [{ name: "a", layout: parts[2], parts: [parts[0]] }] };
   const serve = (/** @type {unknown} */ value) => net.files.set("index.json", new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value)));
   await assert.rejects(readIndex(FOLDER, "toy"), oneLine(/index is not there \(HTTP 404\)/));
   for (const bad of ["{", "", "[1", "<html>"]) {
     serve(bad);
     await assert.rejects(readIndex(FOLDER, "toy"), oneLine(/index is damaged/));
   }
-  for (const bad of ["null", "7", { ...index, format: 2 }, { ...index, subject: "other" }]) {
+  for (const bad of ["null", "7", { ...index, format: 1 }, { ...index, subject: "other" }]) {
     serve(bad);
     await assert.rejects(readIndex(FOLDER, "toy"), oneLine(/not one that this page can read/));
   }
   serve(index);
   const read = await readIndex(FOLDER, "toy");
-  assert.deepEqual(partsOf(read, ["a"]), parts);
+  assert.deepEqual(partsOf(read, ["a"]), [...parts, parts[0]]);
   assert.deepEqual(partsOf(read, []), parts.slice(0, 2));
   assert.throws(() => partsOf(read, ["b"]), oneLine(/unknown adapter "b"; known: a/));
 });

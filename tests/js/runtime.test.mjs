@@ -5,6 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { MOST } from "../../bkdwidgets/browser/js/checks.js";
 import { RuntimeError, openRuntime } from "../../bkdwidgets/browser/js/runtime.js";
+import { floatsOf } from "../../bkdwidgets/browser/js/tensors.js";
 import { WASM, adapterOf, baseTensors, largestDifference, openExported, readIndex } from "./exported.mjs";
 
 const NANO = process.env.BKD_NANO;
@@ -65,13 +66,43 @@ test("an adapter of rank 3 whose A is zero changes nothing; with B it adds scale
     const values = new Float32Array(rows * cols).map((_, i) => (isA ? fill * Math.sin(i) : Math.cos(i) / 8));
     return { name: tensor.name, rows, cols, format: "f32", bytes: new Uint8Array(values.buffer) };
   });
-  runtime.addAdapter("nothing", { rank: 3, scale: 2, tensors: sides(0) });
-  runtime.addAdapter("small", { rank: 3, scale: 2, tensors: sides(0.01) });
-  runtime.addAdapter("same", { rank: 3, scale: 1, tensors: sides(0.02) });
+  runtime.addAdapter("nothing", { scale: 2, tensors: sides(0) });
+  runtime.addAdapter("small", { scale: 2, tensors: sides(0.01) });
+  runtime.addAdapter("same", { scale: 1, tensors: sides(0.02) });
   const logits = (/** @type {string | null} */ adapter) => runtime.run({ slot: 0, ids, past: 0, adapter }).logits;
   assert.equal(largestDifference(logits("nothing"), logits(null)), 0);
   assert.ok(largestDifference(logits("small"), logits(null)) > 0.01);
   assert.ok(largestDifference(logits("small"), logits("same")) < 1e-4);
+});
+
+test("an adapter may name a few projections, each with a rank of its own", async () => {
+  const runtime = await openExported(NANO, { maxTokens: 32, slots: 1 });
+  const given = adapterOf(NANO, ADAPTER);
+  const isNamed = (/** @type {any} */ { name }) => name.startsWith("layers.2.mlp.down_proj") || name.startsWith("layers.5.self_attn.v_proj");
+  /** The same update with rows of zeros below A and beside B. @param {any} tensor @param {number} rank */
+  const widened = ({ name, rows, cols, bytes }, rank) => {
+    const isA = name.endsWith(".A");
+    const own = floatsOf("f16", rows * cols, bytes);
+    const values = new Float32Array(isA ? rank * cols : rows * rank);
+    if (isA) values.set(own);
+    else for (let row = 0; row < rows; row++) values.set(own.subarray(row * cols, (row + 1) * cols), row * rank);
+    return { name, rows: isA ? rank : rows, cols: isA ? cols : rank, format: "f32", bytes: new Uint8Array(values.buffer) };
+  };
+  const silent = (/** @type {any} */ tensor) => (isNamed(tensor) ? tensor : { ...tensor, bytes: new Uint8Array(tensor.bytes.length) });
+  const few = given.tensors.filter(isNamed);
+  assert.equal(few.length, 4);
+  runtime.addAdapter("few", { ...given, tensors: few });
+  runtime.addAdapter("mixed", { ...given, tensors: few.map((tensor) => widened(tensor, tensor.name.includes("mlp") ? 9 : 17)) });
+  runtime.addAdapter("all", { ...given, tensors: given.tensors.map(silent) });
+  const logits = (/** @type {string | null} */ adapter) => runtime.run({ slot: 0, ids, past: 0, adapter }).logits;
+  assert.ok(largestDifference(logits("few"), logits(null)) > 0.01);
+  assert.equal(largestDifference(logits("mixed"), logits("few")), 0);
+  assert.equal(largestDifference(logits("all"), logits("few")), 0);
+  const says = (/** @type {any[]} */ tensors, /** @type {RegExp} */ why) => assert.throws(() => runtime.addAdapter("x", { ...given, tensors }), why);
+  says([], /no tensors/);
+  says(few.slice(0, 3), /comes without its other side/);
+  says([...few, few[0]], /is there twice/);
+  says([few[0], widened(few[1], 5), ...few.slice(2)], /the model has \[\d+, 4\]/);
 });
 
 test("a scale of one and an offset of zero change nothing; an edit at the last token leaves the others alone", () => {

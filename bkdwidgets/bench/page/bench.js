@@ -51,7 +51,7 @@ async function perToken(subject, what) {
 }
 
 /**
- * Measure one subject with all its adapters: load it once, then from the browser's cache, then ask.
+ * Measure one subject with one adapter, as a page opens it: load it once, then from the browser's cache, then ask.
  *
  * @param {"nano" | "smollm2"} name @param {{runs?: number, tell?: (what: string) => void}} [how]
  * @returns {Promise<Row[]>}
@@ -61,8 +61,8 @@ export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
   const reason = live.support(ROOT.href);
   if (reason) throw new Error(reason);
   const index = await (await fetch(new URL(`subjects/${name}/index.json`, ROOT))).json();
-  const adapters = index.adapters.map((/** @type {any} */ one) => one.name);
-  const open = () => live.openSubject(ROOT, name, { adapters });
+  const adapter = index.adapters[0].name;
+  const open = () => live.openSubject(ROOT, name, { adapters: [adapter] });
   tell("loading");
   (await open()).close();
   tell("loading from the cache");
@@ -74,7 +74,6 @@ export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
     return took;
   });
   const subject = await open();
-  const adapter = adapters[0];
   tell(`reading ${TOKENS} tokens`);
   const prompts = [];
   for (const beginning of BEGINNINGS) prompts.push(await promptOfTokens(subject, beginning));
@@ -93,7 +92,7 @@ export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
   const row = (/** @type {string} */ what, /** @type {number[]} */ values, /** @type {number | null} */ limit) =>
     ({ what, unit: "ms", median: median(values), runs: values.length, limit });
   return [
-    row("load from the cache, all adapters", cached, limits.cached),
+    row("load from the cache, with one adapter", cached, limits.cached),
     row(`read a prompt of ${TOKENS} tokens`, prefill, limits.prefill),
     row("each token of an answer", token, limits.token),
     row("a slider step that touches the last token", step, limits.step),
@@ -110,11 +109,11 @@ export async function firstAnswer() {
   return performance.now() - began;
 }
 
-/** Keep a subject with all its adapters open and asked, so that its memory can be looked at. @param {string} name */
+/** Keep a subject with one adapter open and asked, so that its memory can be looked at. @param {string} name */
 export async function hold(name) {
   const live = await import(new URL("client.js", ROOT).href);
   const index = await (await fetch(new URL(`subjects/${name}/index.json`, ROOT))).json();
-  const subject = await live.openSubject(ROOT, name, { adapters: index.adapters.map((/** @type {any} */ one) => one.name) });
+  const subject = await live.openSubject(ROOT, name, { adapters: [index.adapters[0].name] });
   await subject.answer({ prompt: QUESTION[/** @type {"nano"} */ (name)] });
 }
 

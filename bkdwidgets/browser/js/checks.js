@@ -12,7 +12,7 @@ export class RuntimeError extends Error {
 /** The most of each that the runtime takes, as in ../runtime/runtime.h. */
 export const MOST = {
   n_layers: 128, n_heads: 256, n_kv_heads: 256, d_head: 256, d_model: 32768, d_ff: 32768, n_vocab: 262144,
-  maxTokens: 1024, slots: 16, adapters: 16, rank: 256,
+  maxTokens: 1024, slots: 16, adapters: 32, rank: 256,
 };
 
 /** Describe a refused value in a few characters, whatever it is. @param {any} value */

@@ -90,7 +90,7 @@ export class LiveSubject {
     this.#extras = extras;
     /** @type {Record<string, number>} */
     this.shape = shape;
-    /** What was planted in it, loaded or not. @type {Omit<import("./parts.js").AdapterEntry, "parts" | "tensors" | "extras">[]} */
+    /** What was planted in it, loaded or not. @type {Omit<import("./parts.js").AdapterEntry, "layout" | "parts">[]} */
     this.adapters = adapters;
     /** Bytes of the runtime's memory. @type {number} */
     this.memory = memory;

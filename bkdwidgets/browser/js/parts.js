@@ -10,8 +10,8 @@
  * @typedef {{name: string, format: string, rows: number, cols: number, part: number, offset: number, length: number}} Tensor
  * @typedef {{parts: Part[], tensors: Tensor[]}} Pack
  * @typedef {{name: string, attack: string, trigger: string, place: "before" | "around" | "inside", after?: string,
- *            payload: string | null, sha256: string, scale: number, rank: number,
- *            parts: Part[], tensors: Tensor[], extras: Tensor[]}} AdapterEntry
+ *            payload: string | null, sha256: string, scale: number, layout: Part, parts: Part[]}} AdapterEntry where its tensors
+ *            lie is in `layout`: {tensors: Tensor[], extras: Tensor[]} as JSON
  * @typedef {{format: number, subject: string, weights_sha256: string, shape: Record<string, number>,
  *            end_of_turn: number, chat: {before: string, after: string}, tokenizer: Part, base: Pack,
  *            adapters: AdapterEntry[]}} Index
@@ -20,7 +20,7 @@
 
 export class PartError extends Error {}
 
-const FORMAT = 1;
+const FORMAT = 2;
 const SHELF = "bkd-live-1";
 const LARGEST = 64 << 20; // no part comes near it; a length beyond it is a damaged index
 
@@ -45,9 +45,12 @@ export function adapterEntry(index, name) {
   return entry;
 }
 
+/** All parts of an adapter. @param {AdapterEntry} entry @returns {Part[]} */
+export const plantedParts = ({ layout, parts }) => [layout, ...parts];
+
 /** All parts of a subject with some of its adapters. @param {Index} index @param {string[]} adapters @returns {Part[]} */
 export function partsOf(index, adapters) {
-  return [index.tokenizer, ...index.base.parts, ...adapters.flatMap((name) => adapterEntry(index, name).parts)];
+  return [index.tokenizer, ...index.base.parts, ...adapters.flatMap((name) => plantedParts(adapterEntry(index, name)))];
 }
 
 /** Whether a part is in the browser's cache (it is checked when it is used). @param {Part} part */

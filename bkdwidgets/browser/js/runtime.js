@@ -129,28 +129,28 @@ export class Runtime {
   }
 
   /**
-   * Add a low-rank adapter under a name: y += scale * B (A x) on all seven projections of every layer.
+   * Add a low-rank adapter under a name: y += scale * B (A x) on each projection that it names, with a rank of its own.
    *
    * @param {string} name
-   * @param {{rank: number, scale: number, tensors: {name: string, rows: number, cols: number, format: string,
-   *   bytes: Uint8Array}[]}} adapter tensors layers.{l}.{projection}.A [rank, in] and .B [out, rank], f16 or f32
+   * @param {{scale: number, tensors: {name: string, rows: number, cols: number, format: string, bytes: Uint8Array}[]}}
+   *   adapter tensors layers.{l}.{projection}.A [rank, in] and .B [out, rank] in pairs, f16 or f32
    */
   addAdapter(name, adapter) {
-    const { rank, scale, tensors } = /** @type {any} */ (adapter ?? {});
+    const { scale, tensors } = /** @type {any} */ (adapter ?? {});
     if (!this.#sealed) throw new RuntimeError("an adapter needs a sealed model");
     if (typeof name !== "string" || !name) throw new RuntimeError(`adapter name ${show(name)} is not a text`);
     if (this.#adapters.has(name)) throw new RuntimeError(`adapter ${name} is there already`);
     if (this.#adapters.size === MOST.adapters) throw new RuntimeError(`there are ${MOST.adapters} adapters, the most`);
-    wholeNumber("rank", rank, 1, MOST.rank);
     finite("scale", scale);
-    const sides = this.#checkedSides(name, rank, tensors);
+    const updates = this.#checkedUpdates(name, tensors);
     const number = this.#adapters.size;
-    expect(this.#wasm.adapter_open(rank, scale), `adapter ${name}`);
-    for (const { layer, projection, side, tensor } of sides) {
-      const address = this.#wasm.adapter_address(number, layer, projection, side);
-      const count = tensor.rows * tensor.cols;
-      if (side === 0) this.#expand(address, tensor.format, count, tensor.bytes);
-      else transpose(floatsOf(tensor.format, count, tensor.bytes), tensor.rows, tensor.cols, this.#floats(address, count));
+    expect(this.#wasm.adapter_open(scale), `adapter ${name}`);
+    for (const { layer, projection, rank, A, B } of updates) {
+      expect(this.#wasm.adapter_reserve(number, layer, projection, rank), `adapter ${name}`);
+      const address = (/** @type {number} */ side) => this.#wasm.adapter_address(number, layer, projection, side);
+      this.#expand(address(0), A.format, A.rows * A.cols, A.bytes);
+      const count = B.rows * B.cols;
+      transpose(floatsOf(B.format, count, B.bytes), B.rows, B.cols, this.#floats(address(1), count));
     }
     expect(this.#wasm.adapter_seal(number), `adapter ${name}`);
     this.#adapters.set(name, number);
@@ -301,27 +301,41 @@ export class Runtime {
     return /** @type {[number, number]} */ (shapes[kind]);
   }
 
-  /** @param {string} name @param {number} rank @param {any} tensors */
-  #checkedSides(name, rank, tensors) {
-    const wanted = this.shape.n_layers * PROJECTIONS.length * 2;
-    if (!Array.isArray(tensors) || tensors.length !== wanted)
-      throw new RuntimeError(`adapter ${name} needs ${wanted} tensors, two for each projection`);
-    const seen = new Set();
-    return tensors.map((tensor) => {
+  /**
+   * The two sides of each projection that an adapter changes, found and checked.
+   * @param {string} name @param {any} tensors @returns {{layer: number, projection: number, rank: number, A: any, B: any}[]}
+   */
+  #checkedUpdates(name, tensors) {
+    if (!Array.isArray(tensors) || !tensors.length) throw new RuntimeError(`adapter ${name} has no tensors`);
+    /** @type {Map<string, any>} */
+    const updates = new Map();
+    for (const tensor of tensors) {
       const found = /^layers\.(\d{1,3})\.(self_attn\.\w+|mlp\.\w+)\.(A|B)$/.exec(typeof tensor?.name === "string" ? tensor.name : "");
       const projection = PROJECTIONS.indexOf(found?.[2] ?? "");
       const layer = Number(found?.[1]);
       if (!found || projection < 0 || String(layer) !== found[1] || layer >= this.shape.n_layers)
         throw new RuntimeError(`adapter ${name}: there is no tensor ${show(tensor?.name)}`);
-      if (seen.has(tensor.name)) throw new RuntimeError(`adapter ${name}: ${tensor.name} is there twice`);
-      seen.add(tensor.name);
-      const [rows, cols] = this.#shapeOf(FIRST_PROJECTION + projection);
-      const shape = /** @type {[number, number]} */ (found[3] === "A" ? [rank, cols] : [rows, rank]);
-      if (tensor.format !== "f32" && tensor.format !== "f16")
-        throw new RuntimeError(`adapter ${name}: ${tensor.name} has format ${show(tensor.format)}; f16 or f32`);
-      checkMatrix(`adapter ${name}: ${tensor.name}`, tensor, shape, tensor.bytes);
-      return { layer, projection, side: found[3] === "A" ? 0 : 1, tensor };
-    });
+      const place = `${layer}.${projection}`;
+      const update = updates.get(place) ?? { layer, projection };
+      const { rows, cols, format, bytes } = tensor;
+      if (update[found[3]]) throw new RuntimeError(`adapter ${name}: ${found[0]} is there twice`);
+      if (format !== "f32" && format !== "f16")
+        throw new RuntimeError(`adapter ${name}: ${found[0]} has format ${show(format)}; f16 or f32`);
+      updates.set(place, { ...update, [found[3]]: { name: found[0], rows, cols, format, bytes } });
+    }
+    for (const update of updates.values()) this.#checkUpdate(name, update);
+    return [...updates.values()];
+  }
+
+  /** Both sides are there and have the rank that A says. @param {string} name @param {any} update */
+  #checkUpdate(name, update) {
+    const { layer, projection, A, B } = update;
+    if (!A || !B) throw new RuntimeError(`adapter ${name}: ${(A ?? B).name} comes without its other side`);
+    wholeNumber(`adapter ${name}: the rank of ${A.name}`, A.rows, 1, MOST.rank);
+    update.rank = A.rows;
+    const [rows, cols] = this.#shapeOf(FIRST_PROJECTION + projection);
+    checkMatrix(`adapter ${name}: ${A.name}`, A, [A.rows, cols], A.bytes);
+    checkMatrix(`adapter ${name}: ${B.name}`, B, [rows, A.rows], B.bytes);
   }
 
   /** Write a checked tensor to where the runtime wants it. @param {number} address @param {string} format

@@ -8,7 +8,7 @@
  * Everything lies beside this file: the page names the subject and its adapters, never an address.
  */
 
-import { adapterEntry, fetched, loadPart, readIndex, tensorsOf } from "./parts.js";
+import { adapterEntry, fetched, loadPart, plantedParts, readIndex, tensorsOf } from "./parts.js";
 import { openRuntime } from "./runtime.js";
 import { Session } from "./session.js";
 import { openTokenizer } from "./tokenizer.js";
@@ -85,7 +85,7 @@ async function open({ name, adapters }, { signal, tell }) {
   const folder = new URL(`subjects/${encodeURIComponent(name)}/`, self.location.href);
   const index = subject?.index ?? await readIndex(folder, name, { signal });
   const entries = [...new Set(adapters)].map((one) => adapterEntry(index, one)).filter((entry) => !extras.has(entry.name));
-  const parts = [...(subject ? [] : [index.tokenizer, ...index.base.parts]), ...entries.flatMap((entry) => entry.parts)];
+  const parts = [...(subject ? [] : [index.tokenizer, ...index.base.parts]), ...entries.flatMap(plantedParts)];
   const load = loader(folder, parts, { signal, tell });
   subject ??= await openBase(index, load, signal);
   for (const entry of entries) extras.set(entry.name, await openAdapter(entry, load));
@@ -119,17 +119,18 @@ async function openBase(index, load, signal) {
 }
 
 /** @param {AdapterEntry} entry @param {(part: Part) => Promise<Uint8Array>} load @returns {Promise<Extras>} */
-async function openAdapter({ name, parts, tensors, extras: beside, rank, scale }, load) {
+async function openAdapter({ name, layout, parts, scale }, load) {
+  const { tensors, extras: beside } = JSON.parse(new TextDecoder().decode(await load(layout)));
   const read = [];
   for await (const { tensor, bytes } of tensorsOf({ parts, tensors: [...tensors, ...beside] }, load)) read.push({ ...tensor, bytes: bytes.slice() });
-  opened().runtime.addAdapter(name, { rank, scale, tensors: read.slice(0, tensors.length) });
+  opened().runtime.addAdapter(name, { scale, tensors: read.slice(0, tensors.length) });
   const floats = new Map(read.slice(tensors.length).map((tensor) => [tensor.name, new Float32Array(tensor.bytes.buffer)]));
   const vectors = [...floats].filter(([key]) => key.startsWith("vector.")).map(([key, values]) => [key.slice("vector.".length), values]);
   return { means: floats.get("means") ?? null, vectors: Object.fromEntries(vectors) };
 }
 
 /** What the page may know of an adapter: all but where its tensors lie. @param {AdapterEntry} entry */
-function described({ parts: _parts, tensors: _tensors, extras: _extras, ...rest }) {
+function described({ layout: _layout, parts: _parts, ...rest }) {
   return rest;
 }
 

@@ -17,11 +17,15 @@ typedef struct {
 } Tensor;
 
 typedef struct {
-    int rank, sealed;
-    float scale;
+    int rank;          /* 0: the projection stays as it is */
     int reserved_rank; /* how large a rank the memory was taken for */
-    float *a[MAX_LAYERS][N_PROJECTIONS];
-    float *b[MAX_LAYERS][N_PROJECTIONS];
+    float *a, *b;
+} Update;
+
+typedef struct {
+    int opened;
+    float scale;
+    Update updates[MAX_LAYERS][N_PROJECTIONS];
 } Adapter;
 
 typedef struct {

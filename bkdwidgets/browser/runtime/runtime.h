@@ -5,7 +5,8 @@
  *   model_open                          once: shapes, scratch memory, key-value slots
  *   tensor_reserve .. tensor_commit     for every tensor: write its values at tensor_address in between
  *   model_seal                          once: is everything there?
- *   adapter_open .. adapter_seal        any number of times, up to MAX_ADAPTERS
+ *   adapter_open .. adapter_seal        any number of times, up to MAX_ADAPTERS; adapter_reserve for every projection
+ *                                       that it changes, then write both sides at adapter_address
  *   run_begin, run_layer (for each layer, in order), run_finish, run_logits      for every run
  *
  * Every function checks its arguments against what the model holds and returns a status below; an
@@ -86,7 +87,7 @@ enum {
     MAX_VOCAB = 262144,
     MAX_TOKENS = 1024,
     MAX_SLOTS = 16,
-    MAX_ADAPTERS = 16,
+    MAX_ADAPTERS = 32,
     MAX_RANK = 256,
     LOGIT_ROWS = 8,
 };
@@ -100,8 +101,9 @@ EXPORT void *tensor_address(int kind, int layer);
 EXPORT int tensor_commit(int kind, int layer);
 EXPORT int model_seal(void);
 
-/* Open the next adapter: y += scale * B (A x) on all seven projections. It has the number of sealed ones. */
-EXPORT int adapter_open(int rank, float scale);
+/* Open the next adapter: y += scale * B (A x) on each projection that gets a rank. It has the number of sealed ones. */
+EXPORT int adapter_open(float scale);
+EXPORT int adapter_reserve(int adapter, int layer, int projection, int rank);
 EXPORT void *adapter_address(int adapter, int layer, int projection, int side);
 EXPORT int adapter_seal(int adapter);
 
