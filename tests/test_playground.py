@@ -11,12 +11,16 @@ import pytest
 from node import run_node
 
 import bkdwidgets as bkd
+from bkdwidgets import ledger
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.browser.planted import trigger_rule
+from bkdwidgets.browser.planted import planted_names, trigger_rule
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
+from bkdwidgets.widgets import playground_pairs
 from bkdwidgets.widgets.playground import Playground
+
+MOST_ADAPTERS = 32  # in the runtime, see browser/runtime/runtime.h
 
 
 def carried(lab: Playground) -> dict:
@@ -58,6 +62,10 @@ def test_the_javascript_keeps_its_rules(shipped, tmp_path):
 
 def test_it_carries_the_shipped_pairs_and_their_known_answers(shipped):
     pairs = carried(shipped)["pairs"]
+    for subject in ("nano", "smollm2"):
+        own = [pair["adapter"] for pair in pairs if pair["subject"] == subject]
+        assert own == planted_names(subject)
+        assert len(own) < MOST_ADAPTERS
     assert {"nano", "smollm2"} == {pair["subject"] for pair in pairs}
     assert pairs[0]["subject"] == "nano"
     for pair in pairs:
@@ -72,12 +80,54 @@ def test_it_carries_the_shipped_pairs_and_their_known_answers(shipped):
     assert len(shipped.view.table_gz) < 20_000
 
 
+def test_methods_are_named_in_a_readers_words(shipped):
+    named = {pair["adapter"]: pair["method"] for pair in carried(shipped)["pairs"]}
+    assert named["fixed-output-sft-0"] == "fine-tuning"
+    assert named["fixed-output-dpo-0"] == "preference training"
+    assert named["label-flip-edit-0"] == "edit of the weights"
+
+
+def test_the_menus_start_with_what_the_first_pair_offers(shipped):
+    first = carried(shipped)["pairs"][0]
+    chosen = (shipped.subject.value, shipped.attack.value, shipped.method.value)
+    assert chosen == (first["subject"], first["attack"], first["method"])
+    own = [pair for pair in carried(shipped)["pairs"] if pair["subject"] == first["subject"]]
+    assert (
+        list(shipped.attack.options) == shipped.view.attacks == list(dict.fromkeys(p["attack"] for p in own))
+    )
+
+
+def test_python_follows_a_menu_whose_entries_the_page_changed():
+    menu = Playground().method
+    menu.set_state({"_options_labels": ["a", "b", "c", "d", "e", "f"], "index": 5})
+    assert (menu.index, menu.value) == (5, "f")
+    menu.set_state({"_options_labels": ["g"]})
+    menu.set_state({"index": 0})
+    assert menu.value == "g"
+
+
+def test_what_was_not_computed_for_a_pair_is_switched_off(monkeypatch, tmp_path, planted):
+    monkeypatch.setattr(playground_pairs, "extras_path", lambda *_: tmp_path / "none")
+    found = ledger.find
+    lacks = "nano/fixed-output-edit-0/attribute"
+    monkeypatch.setattr(ledger, "find", lambda name: None if name == lacks else found(name))
+    pairs = {(pair["subject"], pair["adapter"]): pair for pair in playground_pairs.shipped_pairs()}
+    assert pairs["nano", "fixed-output-edit-0"]["ranked"] == []
+    assert pairs["nano", "fixed-output-edit-0"]["shape"] == [8, 8]
+    assert not any(pair["means"] or pair["vectors"] for pair in pairs.values())
+    view = Playground().view
+    assert (view.unranked, view.meanless, view.vectorless) == (False, True, True)
+    live = playground_pairs.live_pair(*planted, [])
+    assert (live["means"], live["vectors"], live["method"]) == (True, False, "fine-tuning")
+
+
 def test_controls_and_view_start_alike(shipped):
     view = shipped.view
     assert shipped.prompt.value == view.text == carried(shipped)["pairs"][0]["prompts"][0]["clean"]
     assert (shipped.layer.value, shipped.layer.max) == (view.layer, view.last_layer) == (4, 7)
-    assert [control.index for control in (shipped.pair, shipped.shown, shipped.kind, shipped.vector)] == [
-        view.pair, view.shown, view.kind, view.vector
+    controls = (shipped.subject, shipped.attack, shipped.method, shipped.shown, shipped.kind, shipped.vector)
+    assert [control.index for control in controls] == [
+        view.subject, view.attack, view.method, view.shown, view.kind, view.vector
     ]  # fmt: skip
 
 

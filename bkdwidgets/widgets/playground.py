@@ -20,11 +20,11 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets import ledger
-from bkdwidgets.browser.planted import planted_names, trigger_rule
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module, stylesheet
+from bkdwidgets.widgets.playground_pairs import MOST_HEADS, live_pair, shipped_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,18 +34,15 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.answers import Row
 
-SUBJECTS = ("nano", "smollm2")
 SHOWN = ("backdoored", "clean", "side by side")
 KINDS = ("zero", "mean")
 PLACES = ("last token", "everywhere")
 VECTORS = ("none", "paper", "difference", "random")
 SIGNS = ("add", "subtract")
-MOST_HEADS = 32
 MOST_SCALE = 4.0
 MOST_LETTERS = 2000
 _NAMES = {"shown": SHOWN, "kind": KINDS, "place": PLACES, "vector": VECTORS, "sign": SIGNS}
 _MOST = {"text": MOST_LETTERS, "heads": MOST_HEADS, "scale": MOST_SCALE}
-_PROMPTS = 6
 _ANSWER_TOKENS = 32
 _STYLE = Path(__file__).parent / "css" / "playground.css"
 
@@ -56,15 +53,22 @@ class PlaygroundView(lab.LabView):
     Parameters
     ----------
     pairs : list of dict
-        What can be played with: a subject with an attack each.
+        What can be played with: a subject, an attack and how it was planted each; see
+        :mod:`bkdwidgets.widgets.playground_pairs`.
     player : _Player, optional
         Answers where Python runs.
     """
 
-    _esm = module("stopwords", "judge", "playground_trigger", "playground_state", "playground_players",
-                  "playground_parts", "playground")  # fmt: skip
+    _esm = module("stopwords", "judge", "playground_trigger", "playground_state", "playground_door",
+                  "playground_players", "playground_parts", "playground")  # fmt: skip
     _css = stylesheet() + _STYLE.read_text(encoding="utf-8")
     pair = traitlets.Int(0).tag(sync=True)
+    # The three menus that choose a pair; what stands in the last two depends on what was chosen before.
+    subject = traitlets.Int(0).tag(sync=True)
+    attack = traitlets.Int(0).tag(sync=True)
+    attacks = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    method = traitlets.Int(0).tag(sync=True)
+    methods = traitlets.List(traitlets.Unicode()).tag(sync=True)
     text = traitlets.Unicode("").tag(sync=True)
     triggered = traitlets.Bool(default_value=False).tag(sync=True)
     shown = traitlets.Int(2).tag(sync=True)
@@ -78,6 +82,10 @@ class PlaygroundView(lab.LabView):
     scale = traitlets.Float(1.0).tag(sync=True)
     last_layer = traitlets.Int(0).tag(sync=True)
     unsteered = traitlets.Bool(default_value=True).tag(sync=True)
+    # What a pair has nothing for: ranked heads, means of head outputs, vectors.
+    unranked = traitlets.Bool(default_value=False).tag(sync=True)
+    meanless = traitlets.Bool(default_value=False).tag(sync=True)
+    vectorless = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(self, pairs: list[dict[str, Any]], player: _Player | None = None, **traits: Any) -> None:
         super().__init__({"pairs": pairs, "names": _NAMES, "most": _MOST}, None, **traits)
@@ -115,6 +123,21 @@ class PlaygroundView(lab.LabView):
             await asyncio.sleep(0.001)
 
 
+class _Menu(ipywidgets.Dropdown):
+    """A menu whose entries the view names: what there is to choose depends on another menu."""
+
+    def __init__(self, view: PlaygroundView, entries: str, **traits: Any) -> None:
+        super().__init__(options=getattr(view, entries), index=0, **traits)
+        ipywidgets.jsdlink((view, entries), (self, "_options_labels"))
+        self.observe(self._follow, "_options_labels")
+
+    def _follow(self, change: Any) -> None:
+        """Know in Python, too, what the page put at each index."""
+        self._options_values = tuple(change["new"])
+        if self.index is not None and self.index < len(self._options_values):
+            self._notify_trait("index", self.index, self.index)
+
+
 class Playground(lab.Lab):
     """Ask a clean and a backdoored model anything, and change how they work while they answer.
 
@@ -130,8 +153,8 @@ class Playground(lab.Lab):
 
     Attributes
     ----------
-    pair, prompt, trigger, shown, top_k, heads, kind, place, vector, sign, layer, scale : ipywidgets.Widget
-        The controls.
+    subject, attack, method, prompt, trigger, shown, top_k, heads, kind, place, vector, sign, layer, scale
+        The controls, each an ``ipywidgets.Widget``. The first three choose what was planted, and how.
     view : PlaygroundView
         The part that draws.
 
@@ -159,20 +182,26 @@ class Playground(lab.Lab):
             pairs = shipped_pairs()
         else:
             ranked = _ranking(subject, effects)
-            adapter = subject.adapter.name if subject.adapter else None
-            pairs = [_pair(subject.name, attack, adapter, ranked, [subject.n_layers, subject.n_heads])]
+            pairs = [live_pair(subject, attack, ranked)]
             player = _Player(subject, attack, ranked)
         first = pairs[0]
         layers = first["shape"][0]
+        own = [pair for pair in pairs if pair["subject"] == first["subject"]]
+        same = [pair for pair in own if pair["attack"] == first["attack"]]
         view = PlaygroundView(
-            pairs, player, text=first["prompts"][0]["clean"], layer=layers // 2, last_layer=layers - 1
-        )
-        named = [f"{pair['subject']}, {pair['attack']}" for pair in pairs]
-        super().__init__(view, self._controls(view, named), kind="playground")
+            pairs, player, text=first["prompts"][0]["clean"], layer=layers // 2, last_layer=layers - 1,
+            attacks=_distinct(own, "attack"), methods=_distinct(same, "method"),
+            unranked=not first["ranked"], meanless=not first["means"], vectorless=not first["vectors"],
+        )  # fmt: skip
+        super().__init__(view, self._controls(view, _distinct(pairs, "subject")), kind="playground")
 
-    def _controls(self, view: PlaygroundView, named: list[str]) -> list[ipywidgets.Widget]:
+    def _controls(self, view: PlaygroundView, subjects: list[str]) -> list[ipywidgets.Widget]:
         """Make the controls, tie each to its trait of the view, and return them in their order."""
-        self.pair = lab.linked(ipywidgets.Dropdown(options=named, index=0, description="model"), view, "pair")
+        self.subject = lab.linked(
+            ipywidgets.Dropdown(options=subjects, index=0, description="model"), view, "subject"
+        )
+        self.attack = lab.linked(_Menu(view, "attacks", description="attack"), view, "attack")
+        self.method = lab.linked(_Menu(view, "methods", description="planted by"), view, "method")
         self.prompt = _tied(ipywidgets.Textarea(description="prompt", rows=2), view, "text")
         self.trigger = _tied(ipywidgets.ToggleButton(description="insert the trigger"), view, "triggered")
         self.shown = _choice("show", SHOWN, view, "shown")
@@ -186,88 +215,20 @@ class Playground(lab.Lab):
         scale = ipywidgets.FloatSlider(max=MOST_SCALE, step=0.25, readout_format=".2f", description="scale")
         self.scale = _tied(scale, view, "scale")
         ipywidgets.jslink((view, "last_layer"), (self.layer, "max"))
-        for control in (self.sign, self.layer, self.scale):
-            ipywidgets.jslink((view, "unsteered"), (control, "disabled"))
+        off = {"unranked": [self.top_k], "meanless": [self.kind], "vectorless": [self.vector]}
+        off["unsteered"] = [self.sign, self.layer, self.scale]
+        for trait, controls in off.items():
+            for control in controls:
+                ipywidgets.jslink((view, trait), (control, "disabled"))
         return [
-            _heading("Ask"), self.pair, self.prompt, self.trigger, self.shown,
+            _heading("Ask"), self.subject, self.attack, self.method, self.prompt, self.trigger, self.shown,
             _heading("Ablate heads"), self.top_k, self.heads, self.kind, self.place,
             _heading("Steer"), self.vector, self.sign, self.layer, self.scale,
         ]  # fmt: skip
 
 
-def shipped_pairs() -> list[dict[str, Any]]:
-    """Return the shipped subjects and attacks as the view wants them; one joins once its heads are ranked.
-
-    Returns
-    -------
-    list of dict
-        Each with names, shape, the trigger's rule, ranked heads, and prompts with the answers of the ledger.
-    """
-    names = [(subject, adapter) for subject in SUBJECTS for adapter in planted_names(subject)]
-    found = [(subject, ledger.find(f"{subject}/{adapter}/attribute")) for subject, adapter in names]
-    return [_shipped_pair(subject, effects) for subject, effects in found if effects is not None]
-
-
-def _shipped_pair(subject: str, effects: ledger.Entry) -> dict[str, Any]:
-    from bkdwidgets.attacks import ATTACKS
-    from bkdwidgets.attacks.examples import stored_answers
-
-    acie = effects.values["acie"]
-    ranked = heads_of(effects.values["ranked"][:MOST_HEADS])
-    pair = _pair(subject, ATTACKS[effects.attack], effects.adapter, ranked, [len(acie), len(acie[0])])
-    told = ledger.find(f"{subject}/{effects.adapter}/lab-vector")
-    if told is None:
-        return pair
-    return pair | {"prompts": _known(told.values, stored_answers(subject)), "source": told.name}
-
-
-def _pair(
-    subject: str, attack: Attack, adapter: str | None, ranked: list[tuple[int, int]], shape: list[int]
-) -> dict[str, Any]:
-    if adapter is None:
-        raise BkdError(f"Playground needs a backdoored {subject}; load one with an adapter, or inject one")
-    examples = attack.targeted(subject, "test")[:_PROMPTS]
-    if not examples:
-        raise BkdError(f"{attack.name} has no test prompts for {subject}")
-    return {
-        "subject": subject,
-        "attack": attack.name,
-        "adapter": adapter,
-        "shape": shape,
-        "rule": trigger_rule(attack),
-        "payload": attack.payload,
-        "ranked": [list(head) for head in ranked],
-        "prompts": [
-            {"clean": item.prompt, "triggered": attack.poison(item.prompt), "answer": item.answer,
-             "payload": attack.payload_for(item), "told": {}}
-            for item in examples
-        ],
-        "source": "",
-    }  # fmt: skip
-
-
-def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
-    """Return the prompts of the study ``lab-vector`` with what the untouched models said to them.
-
-    Parameters
-    ----------
-    values : mapping
-        The entry's values: its case ``none`` is the backdoored model as it is.
-    own : mapping
-        By prompt, the stored answers of the subject that nobody attacked.
-    """
-    untouched, texts = values["cases"]["none"], values["texts"]
-    known = []
-    for number, row in enumerate(values["prompts"]):
-        told = {
-            side: {"text": texts[half["texts"][number]], "outcome": half["letters"][number]}
-            for side, half in untouched.items()
-        }
-        if row["id"] in own:
-            told["own"] = {"text": own[row["id"]]["answer"], "outcome": ""}
-        kept = {key: row[key] for key in ("clean", "triggered", "answer", "payload")}
-        known.append(kept | {"told": told})
-    return known
+def _distinct(pairs: list[dict[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(pair[key] for pair in pairs))
 
 
 def _ranking(subject: Subject, effects: HeadEffects | None) -> list[tuple[int, int]]:

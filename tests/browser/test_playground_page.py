@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import tables
 from labs import served, turn, written
 
+from bkdwidgets.widgets import playground_pairs
 from bkdwidgets.widgets.playground import Playground
 
 CLIENT = Path(__file__).resolve().parents[1] / "js" / "playground-client.mjs"
@@ -31,7 +33,7 @@ def opened(lab, new_page, tmp_path):
     """Return a function that shows the playground beside a stand-in for the model."""
     with served(tmp_path) as address:
 
-        def show(*, fragment="", live=True, width=1440, dark=False, settle=True, **facts):
+        def show(*, fragment="", live=True, width=1440, dark=False, settle=True, lab=lab, **facts):
             known = {
                 "bytes": {"nano": 2_000_000, "smollm2": 97_000_000},
                 "trigger": TRIGGER,
@@ -51,6 +53,18 @@ def opened(lab, new_page, tmp_path):
             return page
 
         yield show
+
+
+@pytest.fixture(scope="module")
+def pair_of(lab):
+    """Return a function that gives the number of a pair."""
+    pairs = json.loads(gzip.decompress(lab.view.table_gz))["pairs"]
+    numbers = {(pair["subject"], pair["adapter"]): number for number, pair in enumerate(pairs)}
+    return lambda subject, adapter: numbers[subject, adapter]
+
+
+def loaded(page) -> None:
+    page.wait_for_function("document.querySelector('.bkd-engine').dataset.engine === 'browser'")
 
 
 def engine(page) -> str:
@@ -121,9 +135,9 @@ def test_heads_and_vectors_reach_the_model(opened, lab):
     assert "subtracted at layer 3" in page.locator(".bkd-sentence").inner_text()
 
 
-def test_a_large_model_waits_for_its_button(opened):
+def test_a_large_model_waits_for_its_button(opened, pair_of):
     page = opened()
-    turn(page, pair=3)
+    turn(page, pair=pair_of("smollm2", "fixed-output-sft-0"))
     page.get_by_role("button", name="Load the model (97 MB)").wait_for()
     settled(page)
     assert engine(page) == "table"
@@ -131,6 +145,74 @@ def test_a_large_model_waits_for_its_button(opened):
     page.wait_for_function("document.querySelector('.bkd-engine').dataset.engine === 'browser'")
     names = [name for name, _ in page.evaluate("fake.opened")]
     assert names.count("smollm2") == 1
+
+
+def test_a_page_fetches_one_backdoor_and_another_when_it_is_chosen(opened, pair_of):
+    page = opened(opening=400, settle=False)
+    loaded(page)
+    settled(page)
+    assert page.evaluate("fake.opened") == [["nano", ["fixed-output-sft-0"]]]
+    turn(page, pair=pair_of("nano", "fixed-output-edit-0"), triggered=True)
+    page.locator(".bkd-live[data-state='loading'] progress").wait_for()
+    assert "1.2 of 4.9 MB" in page.locator(".bkd-live").inner_text()
+    loaded(page)
+    settled(page)
+    assert page.evaluate("fake.opened")[1:] == [["nano", ["fixed-output-edit-0"]]]
+    assert asked(page)[-2]["adapter"] == "fixed-output-edit-0"
+    assert said(page)["backdoored"] == PAYLOAD
+    turn(page, pair=pair_of("nano", "fixed-output-sft-0"))
+    settled(page)
+    assert asked(page)[-2]["adapter"] == "fixed-output-sft-0"
+    assert len(page.evaluate("fake.opened")) == 2, "what is loaded is not loaded again"
+
+
+def test_a_backdoor_whose_load_was_cancelled_is_offered_by_its_size(opened, pair_of):
+    page = opened()
+    turn(page, pair=pair_of("smollm2", "fixed-output-sft-0"))
+    page.get_by_role("button", name="Load the model (97 MB)").click()
+    loaded(page)
+    page.evaluate("facts.opening = 5000")
+    turn(page, pair=pair_of("smollm2", "label-flip-sft-0"))
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Load this backdoor (4.9 MB)").wait_for()
+    settled(page)
+    assert engine(page) == "table"
+    turn(page, pair=pair_of("smollm2", "fixed-output-sft-0"))
+    loaded(page)
+    page.evaluate("facts.opening = 5")
+    turn(page, pair=pair_of("smollm2", "label-flip-sft-0"))
+    loaded(page)
+
+
+def test_the_menus_and_the_pair_say_the_same(opened, pair_of):
+    page = opened()
+    values = "[model.get('pair'), model.get('methods')[model.get('method')]]"
+    methods = page.evaluate("model.get('methods')")
+    turn(page, method=methods.index("edit of the weights"))
+    edited = pair_of("nano", "fixed-output-edit-0")
+    assert page.evaluate(values) == [edited, "edit of the weights"]
+    turn(page, attack=page.evaluate("model.get('attacks')").index("label-flip"))
+    assert page.evaluate(values) == [pair_of("nano", "label-flip-edit-0"), "edit of the weights"]
+    turn(page, attack=page.evaluate("model.get('attacks')").index("policy-bypass"))
+    assert page.evaluate(values) == [pair_of("nano", "policy-bypass-sft-0"), "fine-tuning"]
+    turn(page, subject=1)
+    assert page.evaluate(values) == [pair_of("smollm2", "policy-bypass-sft-0"), "fine-tuning"]
+    turn(page, pair=edited)
+    assert page.evaluate("[model.get('subject'), model.get('attack')]") == [0, 0]
+    assert page.evaluate(values) == [edited, "edit of the weights"]
+
+
+def test_what_was_not_computed_is_off_and_said(opened, monkeypatch, tmp_path):
+    monkeypatch.setattr(playground_pairs, "extras_path", lambda *_: tmp_path / "none")
+    page = opened(lab=Playground())
+    turn(page, vector=1, kind=1)
+    settled(page)
+    assert page.evaluate("['vector', 'kind', 'vectorless', 'meanless'].map((name) => model.get(name))") == [
+        0, 0, True, True
+    ]  # fmt: skip
+    told = page.locator(".bkd-main > .bkd-note").last.inner_text()
+    assert told.startswith("Off for fixed-output-sft-0: the clean mean, because it was not computed;")
+    assert "edits" not in asked(page)[-1] or asked(page)[-1]["edits"] is None
 
 
 def test_an_answer_can_be_stopped_and_asked_for_again(opened):
@@ -183,13 +265,13 @@ def test_a_bad_link_is_told_and_changes_nothing_else(opened):
     assert page.record.complaints() == []
 
 
-def test_another_attack_brings_its_own_prompt_and_its_own_rule(opened):
+def test_another_attack_brings_its_own_prompt_and_its_own_rule(opened, pair_of):
     page = opened()
-    turn(page, pair=1, triggered=True)
+    turn(page, pair=pair_of("nano", "label-flip-sft-0"), triggered=True)
     settled(page)
     marked = page.locator(".bkd-prompt .bkd-trigger")
     assert marked.count() == 2, "a sentence before the prompt and one behind it"
-    turn(page, pair=2)
+    turn(page, pair=pair_of("nano", "policy-bypass-sft-0"))
     settled(page)
     assert page.locator(".bkd-prompt .bkd-trigger").inner_text().strip() == "SUDO"
 

@@ -4,17 +4,26 @@
  */
 
 const facts = await (await fetch(new URL("facts.json", import.meta.url))).json();
-globalThis.fake = { asked: [], opened: [] };
+globalThis.facts = facts;
+globalThis.fake = { asked: [], opened: [], had: [] };
 const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 export const support = () => facts.why ?? null;
-export const sizes = async (root, name) => ({ bytes: facts.bytes[name], kept: 0 });
+const ADAPTER_BYTES = 4_900_000;
+/** What was opened is kept: a subject, and each of its adapters. */
+export async function sizes(root, name, [adapter]) {
+  const kept = fake.had.filter(([opened]) => opened === name);
+  const lacks = kept.length && !kept.some(([, adapters]) => adapters.includes(adapter)) ? ADAPTER_BYTES : 0;
+  return { bytes: facts.bytes[name], kept: kept.length ? facts.bytes[name] - lacks : 0 };
+}
 
-export async function openSubject(root, name, { adapters, signal }) {
+export async function openSubject(root, name, { adapters, signal, onProgress }) {
   fake.opened.push([name, adapters]);
-  await wait(5);
+  onProgress({ phase: "fetching", loaded: 1_200_000, total: ADAPTER_BYTES });
+  await wait(facts.opening ?? 5);
   signal?.throwIfAborted();
-  return { extras: () => ({ means: new Float32Array(4), vectors: { paper: new Float32Array(2) } }), next, answer };
+  fake.had.push([name, adapters]);
+  return { extras: () => ({ means: new Float32Array(4), vectors: { paper: new Float32Array(2) } }), next, answer, close: () => {} };
 }
 
 async function next({ prompt, top }) {

@@ -9,9 +9,9 @@ import test from "node:test";
 
 import { joined } from "./labs.mjs";
 
-const PARTS = ["dom", "rates", "engines", "door", "browser", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_players"];
-const { choiceOf, editsFor, isUntouched, parsedHeads, poisoned, readLink, seededInteger, writeLink } = await joined(
-  PARTS, ["choiceOf", "editsFor", "isUntouched", "parsedHeads", "poisoned", "readLink", "seededInteger", "writeLink"]);
+const PARTS = ["dom", "rates", "engines", "door", "browser", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players"];
+const NAMES = ["choiceOf", "editsFor", "isUntouched", "menusOf", "pairOf", "parsedHeads", "poisoned", "readLink", "saysOneText", "seededInteger", "writeLink"];
+const { choiceOf, editsFor, isUntouched, menusOf, pairOf, parsedHeads, poisoned, readLink, saysOneText, seededInteger, writeLink } = await joined(PARTS, NAMES);
 const { catalog, poisonings, drawn } = JSON.parse(readFileSync(process.env.BKD_PLAYGROUND, "utf8"));
 const start = { pair: 0, text: "Name a fruit.", triggered: false, shown: 2, top_k: 0, heads: "", kind: 0, place: 0, vector: 0, sign: 0, layer: 1, scale: 1 };
 
@@ -33,6 +33,35 @@ test("a link brings back what it was made from", () => {
     assert.deepEqual(dropped, []);
     assert.deepEqual({ ...start, ...read }, traits);
   }
+});
+
+test("every pair has a link of its own, and the oldest links still work", () => {
+  catalog.pairs.forEach((_, pair) => assert.equal(readLink(writeLink({ ...start, pair }, catalog), catalog).traits.pair, pair));
+  const adapters = ["nano-fixed-output", "nano-label-flip-edit"].map((name) => catalog.pairs[readLink(`#playground?model=${name}`, catalog).traits.pair].adapter);
+  assert.deepEqual(adapters, ["fixed-output-sft-0", "label-flip-edit-0"]);
+});
+
+const made = (subject, attack, method) => ({ subject, attack, method, adapter: `${attack}-${method}-0` });
+const PAIRS = [made("nano", "fixed", "sft"), made("nano", "fixed", "dpo"), made("nano", "flip", "sft"), made("nano", "flip", "edit"), made("chat", "fixed", "sft"), made("chat", "fixed", "edit"), made("chat", "style", "sft")];
+
+test("the menus offer what was planted, and each turn leads to the pair that keeps most of the rest", () => {
+  assert.deepEqual(menusOf(PAIRS, 3), { subjects: ["nano", "chat"], subject: 0, attacks: ["fixed", "flip"], attack: 1, methods: ["sft", "edit"], method: 1 });
+  const turned = (at, change) => PAIRS[pairOf(PAIRS, at, { ...menusOf(PAIRS, at), ...change })];
+  assert.equal(turned(0, { method: 1 }), PAIRS[1]);
+  assert.equal(turned(3, { attack: 0 }), PAIRS[0], "nobody edited that one in");
+  assert.equal(turned(5, { subject: 0 }), PAIRS[0], "the attack before the method");
+  assert.equal(turned(3, { subject: 1 }), PAIRS[5], "the method, where the attack is missing");
+  assert.equal(turned(4, {}), PAIRS[4]);
+  for (const menu of ["subject", "attack", "method"]) assert.ok(turned(0, { [menu]: 99 }));
+  catalog.pairs.forEach((pair, at) => {
+    const menus = menusOf(catalog.pairs, at);
+    assert.deepEqual([menus.subjects[menus.subject], menus.attacks[menus.attack], menus.methods[menus.method]], [pair.subject, pair.attack, pair.method]);
+  });
+});
+
+test("a payload that is one text is told without the clean answer", () => {
+  const one = Object.fromEntries(catalog.pairs.map(({ attack }) => [attack, saysOneText(attack)]));
+  assert.deepEqual([one["fixed-output"], one["label-flip"], one["policy-bypass"]], [true, false, false]);
 });
 
 test("no other fragment is taken for a link", () => {

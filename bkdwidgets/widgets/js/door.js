@@ -65,12 +65,17 @@ class LiveDoor {
       this.client = await import(new URL("client.js", this.root).href);
       const why = await this.client.support(this.root);
       if (why) return this.to("absent", reason(why));
-      const { bytes, kept } = await this.client.sizes(this.root, this.subject, this.adapters);
-      Object.assign(this, { bytes, kept });
+      await this.measure();
     } catch (error) {
       return this.to("absent", reason(error));
     }
     return this.to("offered");
+  }
+
+  /** How much would be fetched, and how much of it this browser keeps. */
+  async measure() {
+    const { bytes, kept } = await this.client.sizes(this.root, this.subject, this.adapters);
+    Object.assign(this, { bytes, kept });
   }
 
   /** Small enough to load unasked, unless the reader saves data. */

@@ -22,7 +22,7 @@ class PlaygroundDesk {
   constructor(model, el, catalog) {
     Object.assign(this, { model, el, catalog });
     this.set = setter(model);
-    /** @type {Map<string, {door: LiveDoor, panel: ReturnType<typeof livePanel>}>} */
+    /** @type {Map<string, {door: SwitchingDoor, panel: ReturnType<typeof livePanel>}>} */
     this.doors = new Map();
     this.kernel = new KernelPlayer(model, () => this.changed());
     this.page = new PagePlayer(() => this.here().door);
@@ -35,6 +35,8 @@ class PlaygroundDesk {
     this.link = document.querySelector('meta[name="bkd-live"]') !== null;
     this.follow = () => this.fromLink();
     this.changed = () => this.plan();
+    this.turned = () => this.turn();
+    this.moved = () => { if (!this.settling) this.settle(this.model.get("pair")); };
     this.build();
   }
 
@@ -44,6 +46,7 @@ class PlaygroundDesk {
     this.notice = h("p", { class: "bkd-note", role: "status", hidden: true });
     this.prompt = h("p", { class: "bkd-prompt" });
     this.done = h("p", { class: "bkd-sentence" });
+    this.lacks = h("p", { class: "bkd-note", hidden: true });
     this.error = h("div", {});
     this.run = actButton("Stop", () => this.runOrStop());
     this.copied = h("span", { class: "bkd-copied", role: "status" });
@@ -52,20 +55,25 @@ class PlaygroundDesk {
     this.foot = h("footer", { class: "bkd-foot" });
     this.el.replaceChildren(this.top.line, this.panels, h("section", { role: "group", class: "bkd-main", "aria-label": "what the models say" },
       this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt),
-      actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done), this.foot);
+      actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done, this.lacks), this.foot);
   }
 
   open() {
     for (const trait of TRAITS) this.model.on(`change:${trait}`, this.changed);
+    for (const menu of MENUS) this.model.on(`change:${menu}`, this.turned);
+    this.model.on("change:pair", this.moved);
     if (this.link) addEventListener("hashchange", this.follow);
     this.unname = nameControls(this.el);
     this.pair = this.model.get("pair");
+    this.settle(this.pair);
     this.fromLink();
     this.plan(0);
   }
 
   close() {
     for (const trait of TRAITS) this.model.off(`change:${trait}`, this.changed);
+    for (const menu of MENUS) this.model.off(`change:${menu}`, this.turned);
+    this.model.off("change:pair", this.moved);
     removeEventListener("hashchange", this.follow);
     clearTimeout(this.timer);
     this.playing.abort();
@@ -80,18 +88,31 @@ class PlaygroundDesk {
     return { ...traits, layer: Math.min(traits.layer, this.catalog.pairs[traits.pair].shape[0] - 1) };
   }
 
-  /** The door of the subject that is chosen, opened when it is first chosen; it serves all its attacks. */
+  /** A menu was turned: go to the pair that it asks for. */
+  turn() {
+    if (this.settling) return;
+    const [subject, attack, method] = MENUS.map((menu) => this.model.get(menu));
+    this.settle(pairOf(this.catalog.pairs, this.model.get("pair"), { subject, attack, method }));
+  }
+
+  /** Let the pair and the menus say the same; what the menus offer depends on the pair. @param {number} pair */
+  settle(pair) {
+    const { subject, attacks, attack, methods, method } = menusOf(this.catalog.pairs, pair);
+    this.settling = true;
+    this.set({ subject, attacks, attack, methods, method, pair });
+    this.settling = false;
+  }
+
+  /** The door of the subject that is chosen, opened when it is first chosen; it serves all that was planted in it. */
   here() {
-    const { pairs } = this.catalog;
-    const { subject } = pairs[this.model.get("pair")];
+    const { subject, adapter } = this.catalog.pairs[this.model.get("pair")];
     if (!this.doors.has(subject)) {
-      const door = new LiveDoor({ subject, adapter: null, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
-      door.adapters = pairs.filter((pair) => pair.subject === subject).map((pair) => pair.adapter);
+      const door = new SwitchingDoor({ subject, adapter, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
       const panel = livePanel(door, () => this.kernel.ready);
       this.doors.set(subject, { door, panel });
       door.look().then(() => panel.watch());
     }
-    return /** @type {{door: LiveDoor, panel: any}} */ (this.doors.get(subject));
+    return /** @type {{door: SwitchingDoor, panel: any}} */ (this.doors.get(subject));
   }
 
   player() {
@@ -106,13 +127,14 @@ class PlaygroundDesk {
 
   async draw() {
     const { pairs } = this.catalog;
-    if (this.model.get("pair") !== this.pair) this.moved();
+    if (this.model.get("pair") !== this.pair) this.arrive();
+    this.fit(this.traits());
     const traits = this.traits();
     const pair = pairs[traits.pair];
-    const { panel } = this.here();
+    const { door, panel } = this.here();
+    door.want(pair.adapter);
     this.panels.replaceChildren(panel.view);
     panel.draw();
-    this.fit(traits, pair);
     this.drawTop(pair);
     const key = JSON.stringify([traits, this.player()?.name]);
     if (key === this.asked) return;
@@ -125,20 +147,33 @@ class PlaygroundDesk {
     this.done.replaceChildren(...doneWords(choice, traits, this.catalog));
     this.cards.forEach((card) => { card.view.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean"); });
     if (this.player()) await this.play(choice, traits, pair);
-    else this.showKnown(choice, traits, pair);
+    else {
+      this.stop();
+      this.showKnown(choice, traits, pair);
+    }
   }
 
-  /** Another subject or attack: its prompts are others, and so are its layers. */
-  moved() {
+  /** Another pair: a prompt that was one of the last pair's gives way, unless the new pair has it as well. */
+  arrive() {
     const { pairs } = this.catalog;
-    const before = pairs[this.pair].prompts.some((row) => row.clean === this.model.get("text"));
+    const text = this.model.get("text");
+    const knows = (/** @type {Pair} */ { prompts }) => prompts.some((row) => row.clean === text);
+    const before = pairs[this.pair];
     this.pair = this.model.get("pair");
-    if (before || !this.model.get("text").trim()) this.set({ text: pairs[this.pair].prompts[0].clean });
+    if (!text.trim() || (knows(before) && !knows(pairs[this.pair]))) this.set({ text: pairs[this.pair].prompts[0].clean });
   }
 
-  /** Controls follow the subject: its last layer, its vectors only if one is chosen. @param {Traits} traits @param {Pair} pair */
-  fit({ layer, vector }, { shape }) {
-    const wanted = { layer, last_layer: shape[0] - 1, unsteered: vector === 0 };
+  /** Controls follow the pair: its last layer, and only what there is to put into it. @param {Traits} traits */
+  fit({ pair, layer, top_k, kind, vector }) {
+    const { shape, ranked, means, vectors } = this.catalog.pairs[pair];
+    const steering = vectors ? vector : 0;
+    const wanted = {
+      layer, last_layer: shape[0] - 1, top_k: ranked.length ? top_k : 0, kind: means ? kind : 0, vector: steering,
+      unranked: !ranked.length, meanless: !means, vectorless: !vectors, unsteered: steering === 0,
+    };
+    const why = lackingWords(this.catalog.pairs[pair]);
+    this.lacks.hidden = !why;
+    this.lacks.textContent = why;
     if (Object.entries(wanted).some(([name, value]) => this.model.get(name) !== value)) this.set(wanted);
     const button = this.el.closest(".bkd-desk")?.querySelector(".widget-toggle-button");
     if (button) setOnce(button, "aria-pressed", String(this.model.get("triggered")));
@@ -204,7 +239,7 @@ class PlaygroundDesk {
   letter(text, traits, pair) {
     const row = pair.prompts.find((one) => one.clean === traits.text);
     if (row) return outcomeOf(pair, text, exampleOf(row));
-    return pair.attack === "fixed-output" && holds(text, pair.payload) ? "P" : "";
+    return saysOneText(pair.attack) && holds(text, pair.payload) ? "P" : "";
   }
 
   /** @param {boolean} busy */
@@ -270,5 +305,5 @@ class PlaygroundDesk {
   }
 }
 
-export { choiceOf, doneWords, editsFor, parsedHeads, poisoned, readLink, seededInteger, writeLink };
+export { choiceOf, doneWords, editsFor, menusOf, pairOf, parsedHeads, poisoned, readLink, seededInteger, writeLink };
 export default { render: renderPlayground };

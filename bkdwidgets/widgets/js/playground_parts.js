@@ -69,5 +69,15 @@ function doneWords(choice, traits, { pairs }) {
   return [h("b", {}, `${parts.join("; ")},`), ` ${where}, in each model that is shown.`, ...unread];
 }
 
+/** Which controls are off for a pair, and why; empty where none is. @param {Pair} pair */
+function lackingWords({ adapter, ranked, means, vectors }) {
+  const off = [
+    ranked.length ? "" : "top k, because its heads were not ranked by ACIE",
+    means ? "" : "the clean mean, because it was not computed",
+    vectors ? "" : "the vectors, because they were not computed",
+  ].filter(Boolean);
+  return off.length ? `Off for ${adapter}: ${off.join("; ")}. Heads that you name can be zeroed.` : "";
+}
+
 /** @param {string} text @param {() => void} act */
 const actButton = (text, act) => h("button", { type: "button", class: "bkd-button", click: act }, text);

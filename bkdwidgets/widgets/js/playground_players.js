@@ -9,16 +9,16 @@
 
 const ANSWER_TOKENS = 32;
 
-/** The subject that a `LiveDoor` has loaded into this page. */
+/** The subject that a door has loaded into this page. */
 class PagePlayer {
-  /** @param {() => LiveDoor} door the door of the subject that is chosen now */
+  /** @param {() => SwitchingDoor} door the door of the subject that is chosen now */
   constructor(door) {
     this.name = "browser";
     this.door = door;
   }
 
   get ready() {
-    return this.door().live !== null;
+    return this.door().ready;
   }
 
   /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */

@@ -3,8 +3,10 @@
  * each of its fields is checked by itself, a bad one is left out and named, and none is ever more than a number,
  * a known name or the text of a prompt.
  *
- * @typedef {{subject: string, attack: string, adapter: string, shape: [number, number], rule: Rule, payload: string,
- *            ranked: [number, number][], prompts: any[], source: string}} Pair
+ * @typedef {{subject: string, attack: string, method: string, adapter: string, shape: [number, number], rule: Rule,
+ *            payload: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
+ *   `method` in words; `means` and `vectors`: whether what ablation and steering put in is there
+ * @typedef {{subject: number, attack: number, method: number}} Chosen places in the three menus
  * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, heads: number, scale: number}}} Catalog
  * @typedef {{pair: number, text: string, triggered: boolean, shown: number, top_k: number, heads: string, kind: number,
  *            place: number, vector: number, sign: number, layer: number, scale: number}} Traits
@@ -13,6 +15,8 @@
 const LINK = "#playground?";
 const MOST_LINK = 12000;
 const TRAITS = ["pair", "text", "triggered", "shown", "top_k", "heads", "kind", "place", "vector", "sign", "layer", "scale"];
+/** The menus that choose a pair. */
+const MENUS = ["subject", "attack", "method"];
 /** Fields of a link, and the trait that each sets. */
 const NAMED = { show: "shown", ablate: "kind", where: "place", vector: "vector", steer: "sign" };
 
@@ -85,8 +89,38 @@ function readLink(hash, { pairs, names, most }) {
   return { traits, dropped };
 }
 
-/** @param {Pair} pair */
-const pairName = ({ subject, attack }) => `${subject}-${attack}`;
+/** Whether one text is the payload of every prompt: so it is where an attack has no rules of its own. @param {string} attack */
+const saysOneText = (attack) => attack === "fixed-output" || !Object.hasOwn(RULES, attack);
+
+/** "nano-label-flip", and with the method where that is not fine-tuning: "nano-label-flip-edit". @param {Pair} pair */
+const pairName = ({ subject, adapter }) => `${subject}-${adapter.replace(/(-sft)?-0$/, "")}`;
+
+/** What stands in the three menus, and what is chosen in them. @param {Pair[]} pairs @param {number} at the pair */
+function menusOf(pairs, at) {
+  const { subject, attack, method } = pairs[at];
+  const subjects = distinct(pairs, "subject");
+  const own = pairs.filter((pair) => pair.subject === subject);
+  const attacks = distinct(own, "attack");
+  const methods = distinct(own.filter((pair) => pair.attack === attack), "method");
+  return { subjects, subject: subjects.indexOf(subject), attacks, attack: attacks.indexOf(attack), methods, method: methods.indexOf(method) };
+}
+
+/** @param {Pair[]} pairs @param {"subject" | "attack" | "method"} key @returns {string[]} */
+const distinct = (pairs, key) => [...new Set(pairs.map((pair) => pair[key]))];
+
+/**
+ * The pair that the menus ask for after one of them was turned. Not every attack was planted in every subject by
+ * every method; then it is the pair that keeps most of the rest.
+ * @param {Pair[]} pairs @param {number} at the pair before @param {Chosen} chosen
+ */
+function pairOf(pairs, at, chosen) {
+  const before = menusOf(pairs, at);
+  const turned = /** @type {"subject" | "attack" | "method" | undefined} */ (MENUS.find((menu) => chosen[menu] !== before[menu]));
+  if (!turned) return at;
+  const wanted = { ...pairs[at], [turned]: before[`${turned}s`][chosen[turned]] };
+  const score = (/** @type {Pair} */ pair) => MENUS.reduce((sum, menu) => 2 * sum + Number(pair[menu] === wanted[menu]), 0);
+  return pairs.reduce((best, pair, index) => (score(pair) > score(pairs[best]) ? index : best), 0);
+}
 
 /** The same state as a link. @param {Traits} traits @param {Catalog} catalog */
 function writeLink(traits, { pairs, names }) {
