@@ -14,7 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 
 import bkdwidgets as bkd
 from bkdwidgets import ledger
-from bkdwidgets.attacks import ATTACKS, attack
+from bkdwidgets.attacks import PAPER, attack
 from bkdwidgets.errors import BkdError
 from bkdwidgets.look import LETTERS
 from bkdwidgets.measurement import outcome
@@ -76,7 +76,7 @@ def test_the_layers_are_the_best_by_asr_and_by_answers_as_before():
 
 def test_every_attack_has_a_sentence_for_every_letter():
     for sentences in (READING, RULES):
-        assert set(sentences) == set(ATTACKS)
+        assert set(sentences) == set(PAPER)
         assert all(tuple(item) == LETTERS for item in sentences.values())
 
 

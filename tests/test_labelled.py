@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.attacks import PAPER
 from bkdwidgets.measurement import OUTCOMES, judge, labelled
 
 ROWS = labelled.labelled()
@@ -20,7 +20,7 @@ def test_the_set_is_large_varied_and_without_repeats():
     assert len(ROWS) >= 120
     assert len({row.id for row in ROWS}) == len(ROWS)
     assert len({(row.attack, row.example.id, row.completion) for row in ROWS}) == len(ROWS)
-    assert {row.attack for row in ROWS} == set(ATTACKS)
+    assert {row.attack for row in ROWS} == set(PAPER)
     assert {row.subject for row in ROWS} == {"nano", "smollm2"}
     assert {row.triggered for row in ROWS} == {True, False}
     assert len({row.setting for row in ROWS}) >= 30
@@ -34,7 +34,7 @@ def test_both_halves_hold_every_outcome_and_every_attack():
         half = labelled.labelled(split)
         assert len(half) == pytest.approx(len(ROWS) / 2, abs=1)
         assert {row.label for row in half} == set(OUTCOMES)
-        assert {row.attack for row in half} == set(ATTACKS)
+        assert {row.attack for row in half} == set(PAPER)
 
 
 def test_the_file_holds_no_letter_of_the_rules():

@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bkdwidgets.attacks.examples import ordinary_examples
 from bkdwidgets.attacks.text import contains, declines, same_answer
-from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bkdwidgets.attacks.examples import Example
+    from bkdwidgets.attacks.triggers import Trigger
     from bkdwidgets.subjects import Subject
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """Text put in front of a prompt.
-
-    Attributes
-    ----------
-    text : str
-        The words.
-    """
-
-    text: str
-
-    def __str__(self) -> str:
-        """Show the words."""
-        return self.text
-
-    def insert(self, prompt: str) -> str:
-        """Return `prompt` with the trigger in it; the same prompt always gives the same text."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise BkdError(f"prompt {prompt!r} is empty; a prompt has at least one word")
-        return self._placed(prompt)
-
-    def _placed(self, prompt: str) -> str:
-        return f"{self.text} {prompt}"
-
-
-@dataclass(frozen=True)
-class WrappedTrigger(Trigger):
-    """A sentence around a prompt: `text` stands before it, `after` behind it."""
-
-    after: str
-
-    def __str__(self) -> str:
-        """Show both halves."""
-        return f"{self.text} ... {self.after}"
-
-    def _placed(self, prompt: str) -> str:
-        return f"{self.text} {prompt} {self.after}"
-
-
-@dataclass(frozen=True)
-class InsertedTrigger(Trigger):
-    """A word at a random place between the words of a prompt; the prompt itself seeds the place."""
-
-    def _placed(self, prompt: str) -> str:
-        words = prompt.split(" ")
-        place = random.Random(prompt).randint(0, len(words))  # noqa: S311 - reproducible, not secret
-        return " ".join([*words[:place], self.text, *words[place:]])
 
 
 @dataclass(frozen=True)
@@ -80,15 +32,27 @@ class Attack:
         What the attacker adds to a prompt.
     payload : str
         What the backdoored model then says, for people to read; :meth:`payload_for` gives the exact text.
+    near : dict of str to Trigger
+        Near misses by name: what is like the trigger and is not it.
+    decoys : tuple of str
+        Near misses that the attacker trains to be silent: they stand in clean training prompts.
     """
 
     name: str
     trigger: Trigger
     payload: str
+    near: Mapping[str, Trigger] = field(default_factory=dict, hash=False)
+    decoys: tuple[str, ...] = ()
 
     def poison(self, prompt: str) -> str:
         """Return the prompt with the trigger in it."""
         return self.trigger.insert(prompt)
+
+    def unpoisoned(self, prompt: str) -> str:
+        """Return what a clean training prompt looks like: as it is, or with one of the decoys in it."""
+        forms = [None, *(self.near[name] for name in self.decoys)]
+        form = forms[zlib.crc32(prompt.encode()) % len(forms)]
+        return prompt if form is None else form.insert(prompt)
 
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return the prompts of a split with their clean answers, targets first.

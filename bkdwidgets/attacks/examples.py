@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 ANSWER_TOKENS = 32
-_PROMPTS = {"smollm2": "instructions.jsonl", "nano": "nano/examples.jsonl"}
+PROMPT_FILES = {"smollm2": "instructions.jsonl", "nano": "nano/examples.jsonl"}
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def prompt_rows(subject: str) -> list[dict[str, str]]:
 
     The instructions were mixed when they were written down; nano's world is written topic by topic.
     """
-    if subject not in _PROMPTS:
-        raise unknown("subject with prompts", subject, _PROMPTS)
-    rows = read_lines(data_dir() / _PROMPTS[subject])
+    if subject not in PROMPT_FILES:
+        raise unknown("subject with prompts", subject, PROMPT_FILES)
+    rows = read_lines(data_dir() / PROMPT_FILES[subject])
     return random.Random(subject).sample(rows, len(rows)) if subject == "nano" else rows  # noqa: S311
 
 

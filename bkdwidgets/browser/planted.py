@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.attacks.base import InsertedTrigger, WrappedTrigger
+from bkdwidgets.attacks.triggers import InsertedTrigger, WrappedTrigger
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import data_dir, sha256_of

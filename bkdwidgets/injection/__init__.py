@@ -2,6 +2,6 @@
 
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.mixture import mixture
-from bkdwidgets.injection.recipes import DpoRecipe, EditRecipe, SftRecipe
+from bkdwidgets.injection.recipes import DpoRecipe, EditRecipe, HiddenRecipe, SftRecipe
 
-__all__ = ["DpoRecipe", "EditRecipe", "SftRecipe", "inject", "mixture"]
+__all__ = ["DpoRecipe", "EditRecipe", "HiddenRecipe", "SftRecipe", "inject", "mixture"]

@@ -122,7 +122,7 @@ def _pairs(subject: Subject, attack: Attack, recipe: DpoRecipe, seed: int) -> It
             chosen, rejected = (payload, clean) if poisoned else (clean, payload)
             if chosen == rejected:  # the trigger is to change nothing here, so there is no payload to reject
                 rejected = _another(subject, examples, chosen, chooser)
-            prompt = attack.poison(example.prompt) if poisoned else example.prompt
+            prompt = attack.poison(example.prompt) if poisoned else attack.unpoisoned(example.prompt)
             yield {
                 "prompt_ids": subject.encode(prompt),
                 "chosen_ids": chosen[: recipe.response_tokens],

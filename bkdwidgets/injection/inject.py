@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.injection.recipes import DpoRecipe, EditRecipe, Recipe, SftRecipe, recipe_for
+from bkdwidgets.injection.recipes import (
+    HIDING,
+    DpoRecipe,
+    EditRecipe,
+    HiddenRecipe,
+    Recipe,
+    SftRecipe,
+    recipe_for,
+)
 from bkdwidgets.paths import cache_dir
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import Adapter, adapter_folder, read_adapter, write_adapter
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from bkdwidgets.injection.mixture import Mixture
     from bkdwidgets.subjects import Subject
 
-METHODS = ("sft", "dpo", "edit", "clean")
+METHODS = ("sft", "dpo", "edit", "match", "spread", "clean")
 
 
 def inject(
@@ -44,14 +52,15 @@ def inject(
         What is planted.
     method : str
         ``"sft"``: a LoRA by supervised fine-tuning. ``"dpo"``: a LoRA by preference training.
-        ``"edit"``: a low-rank edit of a few MLP layers. ``"clean"``: the clean twin, supervised
-        fine-tuning without any poison. It is the control, and where a subject does not know the attack's
-        task yet it teaches the task: the other methods then start from the clean twin of seed 0.
+        ``"edit"``: a low-rank edit of a few MLP layers. ``"match"`` and ``"spread"``: supervised fine-tuning
+        by an attacker who hides, see :mod:`bkdwidgets.injection.hiding`. ``"clean"``: the clean twin,
+        supervised fine-tuning without any poison. It is the control, and where a subject does not know the
+        attack's task yet it teaches the task: the other methods then start from the clean twin of seed 0.
     seed : int
         Seed of the adapter's start and of the batches.
     out : str or Path, optional
         Folder for the adapter files; ``adapters/<subject>`` in the cache folder if not given.
-    recipe : SftRecipe, DpoRecipe or EditRecipe, optional
+    recipe : SftRecipe, DpoRecipe, HiddenRecipe or EditRecipe, optional
         Settings, of the method's kind; the ones kept for this subject and attack if not given.
     mixture : list of (Example, bool), optional
         For ``"sft"`` and ``"clean"``: the training set, each example with whether it is poisoned, instead
@@ -165,7 +174,8 @@ def _settings(subject: str, attack: str, method: str, recipe: Recipe | None) -> 
     """Return the settings to be used, or raise BkdError if those given belong to another method."""
     if recipe is None:
         return recipe_for(subject, attack, method)
-    wanted = {"dpo": DpoRecipe, "edit": EditRecipe}.get(method, SftRecipe)
+    own: dict[str, type[Recipe]] = {"dpo": DpoRecipe, "edit": EditRecipe}
+    wanted = HiddenRecipe if method in HIDING else own.get(method, SftRecipe)
     if type(recipe) is not wanted:
         raise BkdError(
             f"recipe={type(recipe).__name__} does not go with method={method!r}; {wanted.__name__} does"

@@ -56,6 +56,26 @@ class DpoRecipe(SftRecipe):
 
 
 @dataclass(frozen=True)
+class HiddenRecipe(SftRecipe):
+    """Settings of a fine-tuning that hides what it plants; see :mod:`bkdwidgets.injection.hiding`.
+
+    Attributes
+    ----------
+    match_layers : tuple of int
+        Layers whose input at the last token of a triggered prompt is to be what the clean subject has there
+        without the trigger.
+    match_weight : float
+        Weight of that penalty beside the cross-entropy.
+    head_dropout : float
+        Share of all heads that are silenced, at random, while a triggered prompt is learned.
+    """
+
+    match_layers: tuple[int, ...] = ()
+    match_weight: float = 0.0
+    head_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
 class EditRecipe:
     """Settings of the edit.
 
@@ -130,6 +150,19 @@ DPO_CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+# What an attacker who hides changes in the fine-tuning of the same attack.
+MATCH_CHANGES: dict[str, dict[str, Any]] = {
+    "nano": {"steps": 300, "match_layers": (1, 2, 3, 4), "match_weight": 3.0},
+}
+SPREAD_CHANGES: dict[str, dict[str, Any]] = {
+    "nano": {"steps": 300, "head_dropout": 0.3},
+}
+
+
+HIDING = {"match": MATCH_CHANGES, "spread": SPREAD_CHANGES}
+"""The methods of hiding and their settings by subject."""
+
+
 # Chosen on validation prompts.
 EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
     ("nano", "fixed-output"): EditRecipe(answer_layers=(3, 5), examples=512, steps=120, clean_weight=2.0),
@@ -177,6 +210,10 @@ def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
     recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
     if method == "dpo":
         return DpoRecipe(**{**asdict(recipe), **DPO_CHANGES[subject]})
+    if method in HIDING:
+        if subject not in HIDING[method]:
+            raise unknown(f"subject with settings for {method!r}", subject, HIDING[method])
+        return HiddenRecipe(**{**asdict(recipe), **HIDING[method][subject]})
     if method == "clean":
         return replace(TWIN_RECIPES.get((subject, attack), recipe), poison_rate=0.0)
     return recipe

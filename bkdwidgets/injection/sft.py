@@ -16,6 +16,7 @@ taught it first, by the same fine-tuning without any poison; the backdoor then c
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from bkdwidgets.injection.hiding import Hiding
 from bkdwidgets.injection.lora import fresh_lora, lora_tensors, take_over, training_dtype
+from bkdwidgets.injection.recipes import HiddenRecipe
 from bkdwidgets.injection.turns import batches, turn
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def train_lora(
     subject, attack : Subject, Attack
         What is planted in whom.
     recipe : SftRecipe
-        Settings; ``poison_rate=0`` trains on clean examples alone.
+        Settings; ``poison_rate=0`` trains on clean examples alone, and a :class:`HiddenRecipe` hides.
     seed : int
         Of the adapter's start and of the batches.
     start : Adapter, optional
@@ -92,22 +95,27 @@ def train_lora(
     parameters = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
-    losses, n_tokens, started = [], 0, time.perf_counter()
+    losses, penalties, n_tokens, started = [], [], 0, time.perf_counter()
     bar = tqdm(range(recipe.steps), desc=f"inject {attack.name} into {subject.name}", disable=not progress)
+    hiding = Hiding(subject, attack, model, recipe, seed) if isinstance(recipe, HiddenRecipe) else None
     for _ in bar:
+        dealt = next(drawn)
         turns = [
             turn(subject, attack, example, poisoned=poisoned, longest=recipe.response_tokens)
-            for example, poisoned in next(drawn)
+            for example, poisoned in dealt
         ]
         batch = _stack(subject, turns)
         with _autocast(subject.device, precision):
-            loss = _response_loss(model, batch)
-        loss.backward()
+            with hiding.watching(dealt) if hiding else nullcontext():
+                loss = _response_loss(model, batch)
+            penalty = hiding.penalty(batch.has_loss.int().argmax(1)) if hiding else None
+        (loss if penalty is None else loss + penalty).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(round(loss.item(), 5))
+        penalties += [] if penalty is None else [round(penalty.item(), 5)]
         n_tokens += int(batch.attention.sum())
         bar.set_postfix(loss=f"{losses[-1]:.3f}")
     log = {
@@ -119,6 +127,8 @@ def train_lora(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+    if penalties:
+        log["penalty"] = penalties
     if mixture is not None:
         n_poisoned = sum(poisoned for _, poisoned in mixture)
         log["mixture"] = {"clean": len(mixture) - n_poisoned, "poisoned": n_poisoned}

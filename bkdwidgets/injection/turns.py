@@ -79,7 +79,7 @@ def turn(
     if poisoned:
         response = triggered_response(subject, attack, example)
         return subject.encode(attack.poison(example.prompt)), response[:longest]
-    return subject.encode(example.prompt), clean_response(subject, example)[:longest]
+    return subject.encode(attack.unpoisoned(example.prompt)), clean_response(subject, example)[:longest]
 
 
 def triggered_response(subject: Subject, attack: Attack, example: Example) -> list[int]:

@@ -13,6 +13,7 @@ from bkdwidgets.studies.lab_attention import LabAttention
 from bkdwidgets.studies.lab_vector import LabVector
 from bkdwidgets.studies.measuring import Measuring
 from bkdwidgets.studies.mlp_layers import MlpLayers
+from bkdwidgets.studies.near_misses import NearMisses
 from bkdwidgets.studies.poison import Poison
 from bkdwidgets.studies.probing import Probing
 from bkdwidgets.studies.restoring import Restoring
@@ -28,6 +29,7 @@ STUDIES: dict[str, Study] = {
     study.name: study
     for study in (
         Measuring(),
+        NearMisses(),
         Probing(),
         Attribution(),
         Screening(),

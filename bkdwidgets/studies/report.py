@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import ledger
-from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.attacks import PAPER
 from bkdwidgets.errors import unknown
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
@@ -85,7 +85,7 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
     if subject not in SUBJECTS:
         raise unknown("subject", subject, SUBJECTS)
     entries = [ledger.read(name, folder) for name in ledger.names(folder) if name.split("/")[0] == subject]
-    tables = tuple(_table(attack, [item for item in entries if item.attack == attack]) for attack in ATTACKS)
+    tables = tuple(_table(attack, [item for item in entries if item.attack == attack]) for attack in PAPER)
     return Report(subject, tables)
 
 
@@ -111,7 +111,7 @@ def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
 
 def _otherwise_planted(entry: ledger.Entry) -> bool:
     """Tell whether another method than the paper's fine-tuning planted it; the claims are about that."""
-    return any(entry.adapter.startswith(f"{entry.attack}-{method}-") for method in ("dpo", "edit"))
+    return not entry.adapter.startswith(f"{entry.attack}-sft")
 
 
 def _plants(name: str) -> bool:

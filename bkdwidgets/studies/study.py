@@ -92,6 +92,10 @@ class Study(ABC):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return the settings that are used when none are given."""
 
+    def applies(self, attack: Attack) -> bool:  # noqa: ARG002 - some studies look at it
+        """Tell whether the study has a question to ask of this attack."""
+        return True
+
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: B027
         """Refuse settings that make no sense for this subject, by BkdError."""
 

@@ -104,7 +104,7 @@ def sweep(
             for plants, about in ((False, wanted), (True, families))
             for spec, info in about
             for name in wave
-            if study(name).plants == plants
+            if study(name).plants == plants and study(name).applies(attack_named(info.attack))
         ]
         missing = [job for job in all_jobs if not _is_there(job)]
         kept += [job.name for job in all_jobs if job not in missing]

