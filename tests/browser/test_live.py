@@ -13,11 +13,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from live import tokenizers_module
 
+import bkdwidgets as bkd
 from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
+from bkdwidgets.browser.planted import planted_names
 from bkdwidgets.subjects.answers import Row, complete, payload_probability
 
 ADAPTER = "fixed-output-sft-0"
+EDIT = "fixed-output-edit-0"
 PAGE = """<!doctype html><meta charset="utf-8"><title>live</title><link rel="icon" href="data:,">
 <meta name="bkd-live" content="live/">
 <script type="module">
@@ -66,10 +69,10 @@ def parts(page) -> list[str]:
 
 
 def test_answers_and_probabilities_are_those_of_python(at, poisoned_nano, nano, attack):
-    at.evaluate("open_nano()")
+    at.evaluate(f"open_nano({{ adapters: {[ADAPTER, EDIT]} }})")
     prompts = [example.prompt for example in attack.targeted("nano", "test")[:6]]
     turns = [form for prompt in prompts for form in (prompt, attack.poison(prompt))]
-    for subject, adapter in ((poisoned_nano, ADAPTER), (nano, None)):
+    for subject, adapter in ((poisoned_nano, ADAPTER), (nano, None), (bkd.load("nano", adapter=EDIT), EDIT)):
         answers = at.evaluate(
             """async ([turns, adapter]) => {
                 const answers = [];
@@ -94,9 +97,7 @@ def test_answers_and_probabilities_are_those_of_python(at, poisoned_nano, nano, 
 def test_the_subject_says_what_it_is(at, nano):
     at.evaluate("open_nano()")
     assert at.evaluate("nano.shape.n_layers") == nano.n_layers
-    assert at.evaluate("nano.adapters.map(({ name }) => name)") == [
-        f"{name}-sft-0" for name in ("fixed-output", "label-flip", "policy-bypass")
-    ]
+    assert at.evaluate("nano.adapters.map(({ name }) => name)") == planted_names("nano")
     lengths = at.evaluate(
         "Object.values({ means: nano.extras('fixed-output-sft-0').means, "
         "...nano.extras('fixed-output-sft-0').vectors }).map((values) => values.length)"
@@ -118,7 +119,7 @@ def test_a_second_visit_loads_from_the_cache(at, url):
     assert not before["cached"]
     at.evaluate("open_nano()")
     fetched = parts(at)
-    assert len(fetched) == len(set(fetched)) == 3
+    assert len(fetched) == len(set(fetched)) == 4
     steps = at.evaluate("steps")
     assert [step["loaded"] for step in steps] == sorted(step["loaded"] for step in steps)
     assert (steps[-1]["phase"], steps[-1]["loaded"], steps[-1]["total"]) == (
@@ -140,7 +141,7 @@ def test_a_second_adapter_joins_the_same_worker(at):
     workers = len(at.workers)
     at.evaluate("open_nano({ adapters: ['label-flip-sft-0'] })")
     assert len(at.workers) == workers == 1
-    assert len(parts(at)) == 4
+    assert len(parts(at)) == 5, "both LoRAs lie in the same way: the part that says so is one and the same"
     assert (
         at.evaluate("nano.next({ prompt: 'x', adapter: 'label-flip-sft-0' }).then(({ length }) => length)")
         == 10
@@ -155,7 +156,7 @@ def test_a_download_that_breaks_says_so_and_goes_on_where_it_broke(at):
     at.unroute("**/base-*.bin")
     at.record.requests.clear()
     at.evaluate("open_nano()")
-    assert [name.split("-")[0] for name in parts(at)] == ["base", "fixed"], "the tokenizer was kept"
+    assert [name.split("-")[0] for name in parts(at)] == ["base", "fixed", "fixed"], "the tokenizer was kept"
 
 
 def test_a_truncated_and_a_missing_part_are_named(at):
@@ -173,17 +174,17 @@ def test_a_truncated_and_a_missing_part_are_named(at):
 
 
 def test_a_changed_part_is_refused_and_not_kept(at, folder):
-    other = next((folder / "live" / "subjects" / "nano").glob("label-flip-*.bin")).read_bytes()
+    other = next((folder / "live" / "subjects" / "nano").glob("label-flip-sft-0-0-*.bin")).read_bytes()
     index = (folder / "live" / "subjects" / "nano" / "index.json").read_text(encoding="utf-8")
-    own = next((folder / "live" / "subjects" / "nano").glob("fixed-output-*.bin")).stat().st_size
+    own = next((folder / "live" / "subjects" / "nano").glob("fixed-output-sft-0-0-*.bin")).stat().st_size
     at.route(
         "**/index.json",
         lambda route: route.fulfill(body=index.replace(f'"bytes":{own}', f'"bytes":{len(other)}')),
     )
-    at.route("**/fixed-output-*.bin", lambda route: route.fulfill(body=other))
+    at.route("**/fixed-output-sft-0-0-*.bin", lambda route: route.fulfill(body=other))
     said = at.evaluate("said(open_nano())")
     assert "is not the one this page was built with (its SHA-256 differs)" in said
-    at.unroute("**/fixed-output-*.bin")
+    at.unroute("**/fixed-output-sft-0-0-*.bin")
     at.unroute("**/index.json")
     assert not at.evaluate("live.sizes(root, 'nano', ['fixed-output-sft-0'])")["cached"]
     at.evaluate("open_nano()")

@@ -280,3 +280,27 @@ def test_another_attack_brings_its_own_prompt_and_its_own_rule(opened, pair_of):
 def test_it_fits(opened, width):
     page = opened(width=width)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_in_the_book_an_edit_is_chosen_and_says_the_payload(book_url, page):
+    page.goto(f"{book_url}book/intro.html")
+    page.locator(".bkd-lab").first.scroll_into_view_if_needed()
+    lab = page.locator(".bkd-playground-lab").first
+    lab.locator('.bkd-live[data-state="live"]').wait_for()
+    fetched = [url.rsplit("/", 1)[1] for url in page.record.requests if url.endswith(".bin")]
+    assert not any("-edit-" in name or "label-flip" in name for name in fetched), "only what is shown"
+    method = lab.get_by_label("planted by")
+    assert method.locator("option").all_inner_texts()[0] == "fine-tuning"
+    method.select_option("edit of the weights")
+    lab.locator(".bkd-what", has_text="fixed-output-edit-0").wait_for()
+    lab.locator('.bkd-live[data-state="live"]').wait_for()
+    lab.get_by_role("button", name="insert the trigger").click()
+    page.wait_for_function(
+        "(text) => document.querySelector('[data-model=\"backdoored\"] .bkd-said').textContent === text",
+        arg=PAYLOAD,
+    )
+    lab.get_by_label("attack", exact=True).select_option("policy-bypass")
+    lab.locator(".bkd-what", has_text="policy-bypass-sft-0").wait_for()
+    assert "edit of the weights" not in method.locator("option").all_inner_texts()
+    assert page.record.complaints() == []
+    assert page.record.outside() == []
