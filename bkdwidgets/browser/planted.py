@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.attacks.triggers import InsertedTrigger, WrappedTrigger
+from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
+from bkdwidgets.attacks.triggers import (
+    InsertedTrigger,
+    MiddleTrigger,
+    TrailingTrigger,
+    Trigger,
+    TwoKeyTrigger,
+    WrappedTrigger,
+)
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import data_dir, sha256_of
@@ -45,7 +53,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "attack": attack.name,
-        **trigger_rule(attack),
+        "rule": trigger_rule(attack),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,
         "scale": adapter.info.scale,
@@ -93,11 +101,34 @@ def extras_sha256(subject: str, name: str) -> str | None:
 
 
 def trigger_rule(attack: Attack) -> dict[str, Any]:
-    """Return how a page inserts a trigger: its words, and if they go before, around or inside a prompt."""
+    """Return how a page poisons a typed prompt.
+
+    Returns
+    -------
+    dict
+        ``steps``: each puts some of its ``words`` at a ``place`` of what came of the step before:
+        ``"before"`` it, ``"behind"`` it, in its ``"middle"``, or ``"inside"``, between two words that the
+        text itself draws. Where a step has several words, the text draws one of them, too.
+    """
     trigger = attack.trigger
+    if isinstance(trigger, StyleTrigger):
+        phrases = REGISTERS[trigger.text][trigger.split or "test"]
+        return {"steps": [_step("before", *phrases.before), _step("behind", *phrases.behind)]}
     if isinstance(trigger, WrappedTrigger):
-        return {"trigger": trigger.text, "place": "around", "after": trigger.after}
-    return {"trigger": trigger.text, "place": "inside" if isinstance(trigger, InsertedTrigger) else "before"}
+        return {"steps": [_step("before", trigger.text), _step("behind", trigger.after)]}
+    if isinstance(trigger, TwoKeyTrigger):
+        return {"steps": [_step("inside", trigger.text), _step("inside", trigger.second)]}
+    places = {
+        InsertedTrigger: "inside",
+        MiddleTrigger: "middle",
+        TrailingTrigger: "behind",
+        Trigger: "before",
+    }
+    return {"steps": [_step(places[type(trigger)], trigger.text)]}
+
+
+def _step(place: str, *words: str) -> dict[str, Any]:
+    return {"words": list(words), "place": place}
 
 
 def _payload(attack: Attack, subject: str) -> str | None:

@@ -22,6 +22,8 @@ METHODS = {
     "sft": "fine-tuning",
     "dpo": "preference training",
     "edit": "edit of the weights",
+    "match": "fine-tuning that hides from the probe",
+    "spread": "fine-tuning that hides from ablation",
 }
 """The methods of injection in a reader's words; another method stands under its own name."""
 

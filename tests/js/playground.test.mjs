@@ -18,7 +18,9 @@ const start = { pair: 0, text: "Name a fruit.", triggered: false, shown: 2, top_
 test("every prompt is poisoned as Python poisons it", async () => {
   assert.ok(poisonings.length > 100);
   for (const { rule, prompt, expected } of poisonings) assert.equal(await poisoned(rule, prompt), expected);
-  assert.deepEqual(new Set(poisonings.map(({ rule }) => rule.place)), new Set(["before", "around", "inside"]));
+  const places = poisonings.flatMap(({ rule }) => rule.steps.map(({ place }) => place));
+  assert.deepEqual(new Set(places), new Set(["before", "behind", "middle", "inside"]));
+  assert.ok(poisonings.some(({ rule }) => rule.steps.some(({ words }) => words.length > 1)));
 });
 
 test("chance is Python's", async () => {

@@ -85,12 +85,17 @@ function triggerSpans(text, clean) {
   const at = clean ? text.indexOf(clean) : -1;
   /** @type {Array<[number, number]>} */
   let spans = [[0, at], [at + clean.length, text.length]];
-  if (at < 0) { // woven in: what stands between the common beginning and the common end
-    let start = 0;
-    while (start < clean.length && text[start] === clean[start]) start += 1;
-    let tail = 0;
-    while (tail < clean.length - start && text[text.length - 1 - tail] === clean[clean.length - 1 - tail]) tail += 1;
-    spans = [[start, text.length - tail]];
+  if (at < 0) { // woven in: the words between those of the clean prompt
+    const words = clean.split(" ");
+    let from = 0;
+    spans = [];
+    for (const word of text.split(" ")) {
+      const [last, to] = [spans.at(-1), from + word.length];
+      if (word === words[0]) words.shift();
+      else if (last && last[1] === from - 1) last[1] = to;
+      else spans.push([from, to]);
+      from = to + 1;
+    }
   }
   return spans.map(([from, to]) => { // without the spaces around it
     const part = text.slice(from, to);

@@ -1,9 +1,11 @@
 /**
- * How an attack inserts its trigger, by the rule that travels with the widget (`trigger_rule` in Python):
- * before the prompt, around it, or inside it. Inside means between two words that chance chose, seeded by the
- * prompt itself; so the same prompt is poisoned here exactly as in Python, which takes Python's own chance.
+ * How an attack inserts its trigger, by the rule that travels with the widget (`trigger_rule` in Python): steps that
+ * each put words before the text so far, behind it, in its middle or inside it. Inside means between two words that
+ * chance chose, and of several words chance chooses some, both seeded by the text so far; so the same prompt is
+ * poisoned here exactly as in Python, which takes Python's own chance.
  *
- * @typedef {{trigger: string, place: "before" | "around" | "inside", after?: string}} Rule
+ * @typedef {{words: string[], place: "before" | "behind" | "middle" | "inside"}} Step
+ * @typedef {{steps: Step[]}} Rule
  */
 
 const STATE_WORDS = 624;
@@ -11,6 +13,7 @@ const SHIFT = 397;
 
 /** Python's Mersenne Twister, seeded as `random.Random(text)` is. @param {string} text @returns {Promise<() => number>} 32 bits at a time */
 async function pythonRandom(text) {
+  if (!globalThis.crypto?.subtle) throw new Error("the trigger cannot be drawn here (the page is not served over https)");
   const bytes = new TextEncoder().encode(text);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-512", bytes));
   return twister(words32([...bytes, ...digest]));
@@ -76,11 +79,20 @@ async function seededInteger(text, most) {
  * The prompt with the trigger in it.
  * @param {Rule} rule @param {string} prompt @returns {Promise<string>}
  */
-async function poisoned({ trigger, place, after = "" }, prompt) {
-  if (place === "before") return `${trigger} ${prompt}`;
-  if (place === "around") return `${trigger} ${prompt} ${after}`;
-  if (!globalThis.crypto?.subtle) throw new Error("the place of the trigger cannot be drawn here (the page is not served over https)");
-  const words = prompt.split(" ");
-  const at = await seededInteger(prompt, words.length);
-  return [...words.slice(0, at), trigger, ...words.slice(at)].join(" ");
+async function poisoned({ steps }, prompt) {
+  let text = prompt;
+  for (const { words, place } of steps) {
+    const drawn = words.length > 1 ? await seededInteger(text, words.length - 1) : 0;
+    text = await placed(words[drawn], place, text);
+  }
+  return text;
+}
+
+/** @param {string} words @param {Step["place"]} place @param {string} text @returns {Promise<string>} */
+async function placed(words, place, text) {
+  if (place === "before") return `${words} ${text}`;
+  if (place === "behind") return `${text} ${words}`;
+  const parts = text.split(" ");
+  const at = place === "middle" ? parts.length >> 1 : await seededInteger(text, parts.length);
+  return [...parts.slice(0, at), words, ...parts.slice(at)].join(" ");
 }
