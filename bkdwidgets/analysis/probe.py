@@ -162,6 +162,19 @@ def prompt_parts(subject: Subject, attack: Attack, *, n: int, seed: int) -> dict
     return {"train": chosen[fifth:], "validation": chosen[:fifth], "test": test[:fifth]}
 
 
+def read_parts(
+    subject: Subject, attack: Attack, prompts: dict[str, list[str]], *, progress: bool = True
+) -> probe_fit.Parts:
+    """Read the residual stream of a subject on the prompts of :func:`prompt_parts`, clean and triggered.
+
+    Returns
+    -------
+    Parts
+        Arrays [layer, prompt, version, d_model] of the three parts.
+    """
+    return _Reader(progress=progress).parts(subject, attack, prompts)
+
+
 def _drawn(
     subject: Subject, attack: Attack, split: str, chance: np.random.Generator, taken: Sequence[str] = ()
 ) -> list[str]:

@@ -1,7 +1,9 @@
 """Figures of the ledger: a published result drawn by its name, with a caption that says where it is from.
 
 Every drawing takes its numbers from the entry and from nothing else, so a figure in a chapter changes when
-the entry is computed again, and only then. What can be drawn of which study stands in :data:`SHOWS`.
+the entry is computed again, and only then. One drawing reads other entries, too: what is left of the adapters
+that ``families`` compares stands in their ``restoration`` entries. What can be drawn of which study stands in
+:data:`SHOWS`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.figures import (
     ablation,
     families,
+    families_overview,
     heads,
     layers,
     outcomes,
@@ -69,6 +72,9 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
         "ablated": partial(families.moved, what="ablated"),
         "off": partial(families.moved, what="off"),
         "on": partial(families.moved, what="on"),
+        "probe": families.probed,
+        "restoration": families.restored,
+        "overview": families_overview.overview,
     },
 }
 """Study -> what of it can be drawn; the first is the default."""
@@ -147,7 +153,8 @@ def figure(
         heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
         ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility.
-        ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated, off, on. By default the first.
+        ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated, off, on, probe, restoration,
+        overview. By default the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

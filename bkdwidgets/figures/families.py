@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
+
+from bkdwidgets import ledger
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
+    from bkdwidgets.figures.drawing import Rate
     from bkdwidgets.ledger import Entry
+
+PARTS = {"attention": "attention", "mlp": "MLP"}
 
 _AGREEMENT = {
     "jaccard": "the share of their top {k} heads that two adapters have in common (Jaccard index)",
@@ -40,7 +46,7 @@ def agreement(entry: Entry, *, title: str | None, measure: str) -> drawing.Drawi
         f"by the same method that differ in their seed are the measure of what to expect. Control: {random}"
         f"{drawing.said(within)} on average when heads are shuffled inside their layers."
     )
-    return _map(matrix, _short(names, entry.attack), caption, title)
+    return _map(matrix, short(names, entry.attack), caption, title)
 
 
 def moved(entry: Entry, *, title: str | None, what: str) -> drawing.Drawing:
@@ -50,7 +56,7 @@ def moved(entry: Entry, *, title: str | None, what: str) -> drawing.Drawing:
     first = entry.values["none"][names[0]]
     controls = ", ".join(
         f"{drawing.number(entry.values['random'][name][what][rate]['value'])} in {short}"
-        for name, short in zip(names, _short(names, entry.attack), strict=True)
+        for name, short in zip(names, short(names, entry.attack), strict=True)
     )
     kind = "random heads of the same layers" if what == "ablated" else "a random vector of the same length"
     place = (
@@ -62,10 +68,112 @@ def moved(entry: Entry, *, title: str | None, what: str) -> drawing.Drawing:
         f"Each cell: {_MOVED[what]} (n = {first[rate]['n']}, {entry.split} prompts). {place}"
         f"Control: {kind}: {controls}."
     )
-    return _map(matrix, _short(names, entry.attack), caption, title)
+    return _map(matrix, short(names, entry.attack), caption, title)
 
 
-def _short(names: list[str], attack: str) -> list[str]:
+def probed(entry: Entry, *, title: str | None) -> drawing.Drawing:
+    """Draw what a probe trained on one adapter finds in another, for a ``families`` entry."""
+    found = entry.values["probe"]
+    names = list(found["accuracy"])
+    matrix = [[found["accuracy"][row][column]["value"] for column in names] for row in names]
+    caption = (
+        "Each cell: accuracy of SVM probes that tell triggered from clean prompts, trained on the column's "
+        f"model and tested on the row's, mean over layers ({said_probes(entry)}). Chance is 0.5. Controls: "
+        "the clean model, whose row and column show what the trigger's words alone give away; shuffled "
+        f"labels, {said_shuffled(entry)}."
+    )
+    return _map(matrix, short(names, entry.attack), caption, title)
+
+
+def restored(entry: Entry, *, title: str | None) -> drawing.Drawing:
+    """Draw what is left of each adapter of a ``families`` entry when clean weights are put back.
+
+    The values are those of the adapters' own ``restoration`` entries.
+    """
+    rows = left_of(entry)
+    names = short(list(rows), entry.attack)
+    figure = go.Figure(left_traces(rows, names))
+    figure.update_xaxes(title="share of the backdoor that is left", range=[-0.05, 1.05], zeroline=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    drawing.laid_out(figure, title, height=90 + 50 * len(names), legend=1)
+    return drawing.Drawing(figure, said_left(entry, rows), told_left(rows, names))
+
+
+def left_of(entry: Entry) -> dict[str, dict[str, Rate]]:
+    """Return the share that is left with clean attention and with clean MLP weights, by adapter.
+
+    An adapter whose ``restoration`` entry is not there, or is of other weights, has none.
+    """
+    found = {}
+    for name, sha256 in entry.settings["adapters"].items():
+        stored = ledger.find(f"{entry.subject}/{name}/restoration")
+        same = stored is not None and stored.adapter_sha256 == sha256
+        found[name] = stored.values["left"] if stored is not None and same else {}
+    return found
+
+
+def left_traces(rows: dict[str, dict[str, Rate]], names: list[str]) -> list[go.Scatter]:
+    """Return a mark with its interval for each adapter and part."""
+    traces = []
+    for (part, word), symbol in zip(PARTS.items(), ("circle", "square-open"), strict=True):
+        there = [(name, left[part]) for name, left in zip(names, rows.values(), strict=True) if part in left]
+        rates = [rate for _, rate in there]
+        traces.append(
+            go.Scatter(
+                x=[rate["value"] for rate in rates],
+                y=[name for name, _ in there],
+                customdata=[(rate["low"], rate["high"], rate["n"]) for rate in rates],
+                error_x=drawing.bars(rates),
+                name=f"clean {word} weights",
+                mode="markers",
+                marker={"color": drawing.COLOR_OF["asr"], "symbol": symbol, "size": 9},
+                hovertemplate=(
+                    "%{y}: %{x:.3f} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), n = %{customdata[2]}"
+                ),
+            )
+        )
+    return traces
+
+
+def said_left(entry: Entry, rows: dict[str, dict[str, Rate]]) -> str:
+    """Say what is left means, with n and the control."""
+    counts = sorted({rate["n"] for left in rows.values() for rate in left.values()})
+    edits = [name for name in short(list(rows), entry.attack) if name.startswith("edit")]
+    known = (
+        f" ({drawing.listed(edits)} changes MLP weights alone, so its two values are given.)" if edits else ""
+    )
+    return (
+        "What is left of the payload's probability on triggered prompts when clean attention or clean MLP "
+        f"weights are put back in all layers (n = {drawing.listed(counts)} prompts): 1 is the backdoored "
+        f"model, 0 the clean one, which is the control.{known}"
+    )
+
+
+def told_left(rows: dict[str, dict[str, Rate]], names: list[str]) -> str:
+    """Put what is left into words and values."""
+    said = (
+        f"{name}: {drawing.number(left[part]['value'])} with clean {word} weights"
+        for name, left in zip(names, rows.values(), strict=True)
+        for part, word in PARTS.items()
+        if part in left
+    )
+    return "Left of the backdoor. " + "; ".join(said) + "."
+
+
+def said_probes(entry: Entry) -> str:
+    """Say on how many prompts probes were tested."""
+    row = next(iter(entry.values["probe"]["accuracy"].values()))
+    return f"n = {next(iter(row.values()))['n']} {entry.split} prompts, each with and without the trigger"
+
+
+def said_shuffled(entry: Entry) -> str:
+    """Say what probes find where labels mean nothing."""
+    values = [rate["value"] for rate in entry.values["probe"]["shuffled"].values()]
+    return f"{drawing.number(min(values))} to {drawing.number(max(values))}"
+
+
+def short(names: list[str], attack: str) -> list[str]:
+    """Return adapters without the attack that they share."""
     return [name.removeprefix(f"{attack}-") for name in names]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +162,10 @@ def _moment(keys: Tensor) -> Tensor:
     return keys.T @ keys / len(keys)
 
 
+class _Seen(Exception):  # noqa: N818 - not an error
+    """Ends a forward pass: what comes above the projection is not needed."""
+
+
 @torch.no_grad()
 def _inputs(subject: Subject, projection: nn.Module, turns: Sequence[Turn]) -> Iterator[tuple[Turn, Tensor]]:
     """Yield each turn with the projection's inputs at its tokens [n_tokens, d_mlp]."""
@@ -168,13 +173,15 @@ def _inputs(subject: Subject, projection: nn.Module, turns: Sequence[Turn]) -> I
 
     def keep(_module: Any, inputs: tuple[Tensor, ...]) -> None:
         kept.append(inputs[0].float())
+        raise _Seen
 
     hook = projection.register_forward_pre_hook(keep)
     try:
         for first in range(0, len(turns), BATCH):
             some = turns[first : first + BATCH]
             tokens, attention = padded(subject, some)
-            subject.model.model(input_ids=tokens, attention_mask=attention, use_cache=False)
+            with suppress(_Seen):
+                subject.model.model(input_ids=tokens, attention_mask=attention, use_cache=False)
             found = kept.pop()
             for row, item in enumerate(some):
                 yield item, found[row, : len(item.tokens)]

@@ -8,15 +8,18 @@ agree between two seeds of one method can not be asked to agree between methods.
 * *ablation*: the strongest heads of one adapter are taken out of another.
 * *vector*: the backdoor vector of one adapter is subtracted from triggered prompts of another, and added to
   its clean ones. Its layer and scale are those that suit the adapter it was made from, chosen on validation.
+* *probe*: a probe trained on one adapter is tested on another; see
+  :mod:`bkdwidgets.studies.families_probe`.
 
-The controls are random heads of the same layers and random vectors of the same length.
+The controls are random heads of the same layers, random vectors of the same length, and for the probe the
+clean model.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
@@ -26,8 +29,18 @@ from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.analysis.vector import random_like
 from bkdwidgets.studies.attribution import effects_of
+from bkdwidgets.studies.families_probe import probe_transfer
 from bkdwidgets.studies.heads import names_of, widest_k
-from bkdwidgets.studies.outcomes import ask, cell, keyed, over_draws, prompts_of_draw, questions, sides_of
+from bkdwidgets.studies.outcomes import (
+    SIDES,
+    ask,
+    cell,
+    keyed,
+    over_draws,
+    prompts_of_draw,
+    questions,
+    sides_of,
+)
 from bkdwidgets.studies.study import (
     Context,
     Part,
@@ -50,11 +63,17 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 MADE = ("sft-0", "sft-1", "dpo-0", "edit-0")
-SCALES = (1.0, 2.0, 4.0)
-PROMPTS, N, N_CHOICE, DRAWS = 32, 60, 24, 5
-DONE = ("ablated", "off", "on")
+SIZES: dict[str, dict[str, Any]] = {
+    "nano": {"prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [1.0, 2.0, 4.0], "probed": 200},
+}
+USUAL_SIZE: dict[str, Any] = {
+    "prompts": 16, "n": 40, "n_choice": 8, "every": 3, "scales": [1.0, 2.0], "probed": 100,
+}  # fmt: skip
+DRAWS = 5
+DONE: dict[str, tuple[str, ...]] = {"ablated": SIDES, "off": ("triggered",), "on": ("clean",)}
+"""What is done to a target, and which prompts are asked then."""
 
-
+Found = TypeVar("Found")
 Place = dict[str, Any]
 """``layer`` and ``scale`` of a steering."""
 
@@ -65,7 +84,8 @@ class Families(Study):
     Values: ``heads`` with ``jaccard`` and ``spearman`` (matrices in the order of ``adapters``) and their
     chances; ``ranked.<adapter>``; ``chosen.<adapter>``, layer and scale of its vector; ``none.<adapter>``;
     ``moved.<target>.<source>.<what>`` and ``random.<target>.<what>``, where what is ``ablated``, ``off``
-    (vector subtracted) or ``on`` (vector added).
+    (vector subtracted) or ``on`` (vector added). ``acie.<adapter>``, the effects [layer][head]; ``probe``,
+    as :func:`bkdwidgets.studies.families_probe.probe_transfer` says.
 
     Settings
     --------
@@ -77,8 +97,10 @@ class Families(Study):
         Heads that are compared, ablated and summed into the vector (12 % of all).
     n : int
         Test prompts.
-    n_choice : int
-        Validation prompts on which a vector's layer and scale are chosen.
+    n_choice, layers, scales : int, list of int, list of float
+        Validation prompts on which a vector's layer and scale are chosen, and out of which.
+    probed : int
+        Prompts of the probes, a fifth of them to test on.
     draws : int
         Random sets of heads and random vectors, each on the next tenth or so of the prompts.
     """
@@ -87,6 +109,8 @@ class Families(Study):
     plants = True
     tolerance: ClassVar[dict[str, float]] = {
         "heads.*": 0.05,
+        "acie.*": 2e-4,
+        "probe.*.value": 0.06,
         "random.*.per_draw.*": 0.3,
         "none.*.value": 0.03,
         "moved.*.value": 0.1,
@@ -96,13 +120,17 @@ class Families(Study):
         """Return those of the adapters that ship."""
         shipped = adapter_names(subject.name)
         names = [name for made in MADE if (name := f"{attack.name}-{made}") in shipped]
+        sizes = SIZES.get(subject.name, USUAL_SIZE)
         return {
             "adapters": {name: read_adapter(subject.name, name).info.sha256 for name in names},
-            "prompts": available(subject, attack, "validation", PROMPTS),
+            "prompts": available(subject, attack, "validation", sizes["prompts"]),
             "n_means": available(subject, attack, "train", MEAN_PROMPTS),
             "k": widest_k(subject.n_layers * subject.n_heads),
-            "n": available(subject, attack, self.split, N),
-            "n_choice": available(subject, attack, "validation", N_CHOICE),
+            "n": available(subject, attack, self.split, sizes["n"]),
+            "n_choice": available(subject, attack, "validation", sizes["n_choice"]),
+            "layers": list(range(0, subject.n_layers, sizes["every"])),
+            "scales": sizes["scales"],
+            "probed": sizes["probed"],
             "draws": DRAWS,
         }
 
@@ -114,19 +142,31 @@ class Families(Study):
         check_count("k", settings["k"], subject.n_layers * subject.n_heads)
         check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
         check_count("n_choice", settings["n_choice"], len(attack.targeted(subject, "validation")))
+        check_choices("layers", settings["layers"], range(subject.n_layers))
+        check_choices("scales", settings["scales"])
         check_count("draws", settings["draws"], settings["n"], least=2)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
-        """Return the adapters, then every pair of them."""
+        """Return the adapters, then every pair of them, then the probes."""
         names = list(settings["adapters"])
         pairs = itertools.product(names, names)
         return [
             *({"of": "heads", "adapter": name} for name in names),
             *({"of": "moved", "target": target, "source": source} for target, source in pairs),
+            {"of": "probe"},
         ]
 
     def compute(self, context: Context, part: Part) -> Values:
-        """Attribute one adapter, or move what was found in one to another."""
+        """Attribute one adapter, move what was found in one to another, or move probes among all."""
+        if part["of"] == "probe":
+            return probe_transfer(
+                context.clean,
+                lambda name: _loaded(context, name),
+                list(context.settings["adapters"]),
+                context.attack,
+                prompts=context.settings["probed"],
+                progress=context.progress,
+            )
         if part["of"] == "heads":
             found = _effects(context, part["adapter"]).per_prompt
             return {"per_prompt": [[round(value, 6) for value in row] for row in found.flatten(1).tolist()]}
@@ -150,11 +190,13 @@ class Families(Study):
                 "jaccard_in_layers": agreement["jaccard_in_layers"],
                 "spearman_in_layers": agreement["spearman_in_layers"],
             },
+            "probe": results[-1],
+            "acie": {item.adapter: item.acie.tolist() for item in effects},
             "ranked": {item.adapter: names_of(item.top(settings["k"])) for item in effects},
             **{key: {name: {} for name in names} for key in ("chosen", "none", "moved", "random")},
         }
         pairs = itertools.product(names, names)
-        for (target, source), result in zip(pairs, results[len(names) :], strict=True):
+        for (target, source), result in zip(pairs, results[len(names) : -1], strict=True):
             letters = result["letters"]
             moved = {what: cell(**sides_of(letters, what)) for what in DONE}
             values["moved"][target][source] = moved
@@ -186,13 +228,17 @@ def _loaded(context: Context, adapter: str) -> Subject:
 
 
 def _effects(context: Context, adapter: str) -> HeadEffects:
-    return attribute(
-        _loaded(context, adapter),
-        context.attack,
-        prompts=context.settings["prompts"],
-        split="validation",
-        n_means=context.settings["n_means"],
-        progress=context.progress,
+    return _once(
+        context,
+        ("effects", adapter),
+        lambda: attribute(
+            _loaded(context, adapter),
+            context.attack,
+            prompts=context.settings["prompts"],
+            split="validation",
+            n_means=context.settings["n_means"],
+            progress=context.progress,
+        ),
     )
 
 
@@ -217,8 +263,7 @@ def _moved(context: Context, target: str, source: str) -> Values:
                 },
             }
             for what, done in drawn.items():
-                key = f"random.{what}.{draw}"
-                groups |= _asked(context, subject, key, (first, last), (done,))
+                groups |= _asked(context, subject, f"random.{what}.{draw}", (first, last), (done,))
     for what, done in whole.items():
         groups |= _asked(context, subject, what, (0, settings["n"]), done)
     label = f"{source} in {target}" if context.progress else None
@@ -228,12 +273,14 @@ def _moved(context: Context, target: str, source: str) -> Values:
 def _asked(
     context: Context, subject: Subject, key: str, span: tuple[int, int], done: tuple[Any, ...]
 ) -> dict[str, list[Question]]:
+    """Return the questions of one thing done; its name without the control's prefix says whom to ask."""
+    what = key.removeprefix("random.").partition(".")[0]
     prepared = tuple(
         item.prepared(subject, context.attack) if isinstance(item, Ablation) else item for item in done
     )
     asked = questions(
         subject, context.attack, split=Families.split, start=span[0], stop=span[1],
-        interventions=_same_for_all(prepared),
+        sides=DONE.get(what, SIDES), interventions=_same_for_all(prepared),
     )  # fmt: skip
     return keyed(key, asked)
 
@@ -244,25 +291,34 @@ def _same_for_all(done: tuple[Any, ...]) -> Callable[[int], tuple[Any, ...]]:
 
 def _found(context: Context, adapter: str) -> tuple[list[tuple[int, int]], BackdoorVector, dict[str, Place]]:
     """Return an adapter's strongest heads, its vector, and where that suits the adapter best."""
-    settings = context.settings
-    told = json.dumps([context.subject.name, context.attack.name, settings])
-    if (told, adapter) not in _FOUND:
+
+    def find() -> tuple[list[tuple[int, int]], BackdoorVector, dict[str, Place]]:
+        heads = _effects(context, adapter).top(context.settings["k"])
         subject = _loaded(context, adapter)
-        heads = _effects(context, adapter).top(settings["k"])
         vector = backdoor_vector(subject, context.attack, heads=heads, kind="difference")
-        _FOUND[told, adapter] = heads, vector, _chosen(context, subject, vector)
-    return _FOUND[told, adapter]
+        return heads, vector, _chosen(context, subject, vector)
+
+    return _once(context, ("found", adapter), find)
 
 
-_FOUND: dict[tuple[str, str], Any] = {}
-"""What was found in an adapter: four parts ask for it."""
+def _once(context: Context, what: tuple[str, str], find: Callable[[], Found]) -> Found:
+    """Find something once per process: several parts ask for it, and parts know nothing of each other."""
+    subject = context.subject
+    told = json.dumps([subject.name, str(subject.dtype), context.attack.name, context.settings, *what])
+    if told not in _KEPT:
+        _KEPT[told] = find()
+    found: Found = _KEPT[told]
+    return found
+
+
+_KEPT: dict[str, Any] = {}
 
 
 def _chosen(context: Context, subject: Subject, vector: BackdoorVector) -> dict[str, Place]:
     """Choose layer and scale on validation prompts: where the payload goes off, and where it comes on."""
     groups: dict[str, list[Question]] = {}
     places: dict[str, Place] = {}
-    for layer, scale in itertools.product(range(subject.n_layers), SCALES):
+    for layer, scale in itertools.product(context.settings["layers"], context.settings["scales"]):
         for side, sign in (("triggered", -1), ("clean", 1)):
             key = f"{side}.{layer}.{scale}"
             places[key] = {"layer": layer, "scale": sign * scale}

@@ -115,15 +115,13 @@ def cell(triggered: str, clean: str, other: str = "") -> dict[str, Any]:
     Returns
     -------
     dict
-        ``asr`` and ``as_before`` (triggered), ``ftr`` (clean), ``utility`` (clean and other): rates.
-        ``outcomes``: counts per side. ``letters``: the raw outcomes per side.
+        ``asr`` and ``as_before`` (triggered), ``ftr`` (clean), ``utility`` (clean and other): rates, those
+        of the sides that were asked. ``outcomes``: counts per side. ``letters``: the raw outcomes per side.
     """
     sides = {"triggered": triggered, "clean": clean, "other": other}
+    answered = zip(RATES, (triggered, triggered, clean, clean + other), "P=P=", strict=True)
     return {
-        "asr": rate(triggered, "P"),
-        "as_before": rate(triggered, "="),
-        "ftr": rate(clean, "P"),
-        "utility": rate(clean + other, "="),
+        **{name: rate(letters, wanted) for name, letters, wanted in answered if letters},
         "outcomes": {side: count(letters) for side, letters in sides.items() if letters},
         "letters": {side: letters for side, letters in sides.items() if letters},
     }
@@ -157,7 +155,7 @@ def over_draws(draws: Sequence[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
         prompts of all draws together, ``draws`` their number, ``per_draw`` every draw.
     """
     cells = [cell(**draw) for draw in draws]
-    return {name: _spread([item[name] for item in cells]) for name in RATES}
+    return {name: _spread([item[name] for item in cells]) for name in RATES if name in cells[0]}
 
 
 def _spread(rates: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,215 @@
+"""Ways of planting at one look: small maps side by side, one question each.
+
+On top stand the maps of the heads' effects, one per adapter. Below them every row is an adapter that
+something is done to, and every column the adapter that it was taken from; the last column is the control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bkdwidgets import look
+from bkdwidgets.figures import drawing, families
+
+if TYPE_CHECKING:
+    from bkdwidgets.ledger import Entry
+
+_HEIGHT = 620
+_GAP = 0.035
+_MAPS = (0.74, 0.94)  # where the maps of heads begin and end, from the bottom
+_ROWS = ((0.40, 0.60), (0.06, 0.26))
+_AGREES, _PAYLOAD, _BEFORE = (look.COLORS[name].light for name in ("triggered", "payload", "as-before"))
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A small map: its title in two lines, its numbers, and what its columns are."""
+
+    title: str
+    matrix: list[list[float | None]]
+    rows: list[str]
+    columns: list[str]
+    color: str
+    lowest: float = 0.0
+
+
+def overview(entry: Entry, *, title: str | None) -> drawing.Drawing:
+    """Draw all traces of a ``families`` entry beside each other, with their controls."""
+    figure = go.Figure()
+    names = families.short(entry.values["adapters"], entry.attack)
+    _draw_heads(figure, entry, names)
+    panels = _panels(entry, names)
+    places = [(row, column) for row in range(2) for column in range(3)]
+    left = families.left_of(entry)
+    spots = [place for place in places if place != (1, 1)]
+    for number, (panel, spot) in enumerate(zip(panels, spots, strict=True)):
+        _draw_panel(figure, panel, spot, len(names) + 1 + number, labels=number in (0, 3, 4))
+    _draw_left(figure, left, names, (1, 1), len(names) + 1 + len(panels))
+    drawing.laid_out(figure, title, height=_HEIGHT, legend=1)
+    figure.update_layout(margin={"l": 46, "r": 46})
+    alt = " ".join([*(_told(panel) for panel in panels), families.told_left(left, names)])
+    return drawing.Drawing(figure, _caption(entry, left), alt)
+
+
+def _panels(entry: Entry, names: list[str]) -> list[_Panel]:
+    values = entry.values
+    full = values["adapters"]
+
+    def moved(what: str, rate: str) -> list[list[float | None]]:
+        return [
+            [
+                *(values["moved"][row][column][what][rate]["value"] for column in full),
+                values["random"][row][what][rate]["value"],
+            ]
+            for row in full
+        ]
+
+    rank = [
+        [None if row == column else value for column, value in enumerate(line)]
+        for row, line in enumerate(values["heads"]["spearman"])
+    ]
+    probe = values["probe"]["accuracy"]
+    both = list(probe)
+    taken = [*names, "random"]
+    seen = families.short(both, entry.attack)
+    return [
+        _Panel("heads:<br>rank correlation", rank, names, names, _AGREES),
+        _Panel("heads ablated:<br>old answer", moved("ablated", "as_before"), names, taken, _BEFORE),
+        _Panel("vector subtracted:<br>old answer", moved("off", "as_before"), names, taken, _BEFORE),
+        _Panel("vector added:<br>payload", moved("on", "ftr"), names, taken, _PAYLOAD),
+        _Panel(
+            "probe:<br>accuracy",
+            [[probe[row][column]["value"] for column in both] for row in both],
+            seen, seen, _AGREES, 0.5,
+        ),
+    ]  # fmt: skip
+
+
+def _draw_heads(figure: go.Figure, entry: Entry, names: list[str]) -> None:
+    """Draw the maps of effects in one line, each on its own symmetric scale."""
+    for number, (name, acie) in enumerate(zip(names, entry.values["acie"].values(), strict=True), start=1):
+        values = np.array(acie)
+        reach = float(np.abs(values).max()) or 1.0
+        left, right = _span(number - 1, len(names))
+        figure.add_heatmap(
+            z=values, zmin=-reach, zmax=reach, showscale=False, xaxis=f"x{number}", yaxis=f"y{number}",
+            colorscale=[list(stop) for stop in look.DIVERGING],
+            hovertemplate=f"{drawing.plain(name)} L%{{y}}H%{{x}}: ACIE %{{z:.4f}}<extra></extra>",
+        )  # fmt: skip
+        _axes(figure, number, (left, right), _MAPS)
+        figure.update_layout({
+            f"xaxis{number}": {"showticklabels": False, "ticks": ""},
+            f"yaxis{number}": {
+                "autorange": "reversed", "showticklabels": number == 1, "ticks": "", "nticks": 4,
+            },
+        })  # fmt: skip
+        _headline(figure, f"{drawing.plain(name)}<br>±{drawing.number(reach)}", (left, right), _MAPS[1])
+
+
+def _draw_panel(
+    figure: go.Figure, panel: _Panel, spot: tuple[int, int], number: int, *, labels: bool
+) -> None:
+    row, column = spot
+    span = _span(column, 3)
+    spelled = [["" if value is None else _digits(value) for value in line] for line in panel.matrix]
+    figure.add_heatmap(
+        z=panel.matrix, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
+        colorscale=[[0, f"{panel.color}00"], [1, f"{panel.color}99"]], zmin=panel.lowest, zmax=1,
+        xgap=1, ygap=1, showscale=False, text=spelled, texttemplate="%{text}",
+        textfont={"size": 10, "color": look.COLORS["ink"].light},
+        hovertemplate="in %{y}, from %{x}: %{z:.3f}<extra></extra>",
+    )  # fmt: skip
+    _axes(figure, number, span, _ROWS[row])
+    figure.update_layout({
+        f"xaxis{number}": {"type": "category", "tickangle": -60, "ticks": ""},
+        f"yaxis{number}": {
+            "type": "category", "autorange": "reversed", "showticklabels": labels, "ticks": "",
+            "side": "right" if column == 2 else "left",
+        },
+    })  # fmt: skip
+    _headline(figure, panel.title, span, _ROWS[row][1])
+
+
+def _draw_left(
+    figure: go.Figure,
+    left: dict[str, dict[str, drawing.Rate]],
+    names: list[str],
+    spot: tuple[int, int],
+    number: int,
+) -> None:
+    span = _span(spot[1], 3)
+    for trace in families.left_traces(left, names):
+        figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}", marker_size=7))
+    _axes(figure, number, span, _ROWS[spot[0]])
+    figure.update_layout({
+        f"xaxis{number}": {"range": [-0.12, 1.12], "tickvals": [0, 1], "ticks": "", "zeroline": False},
+        f"yaxis{number}": {
+            "type": "category", "categoryorder": "array", "categoryarray": names[::-1],
+            "range": [-0.5, len(names) - 0.5], "showticklabels": False, "ticks": "",
+        },
+    })  # fmt: skip
+    _headline(figure, "clean weights back:<br>share left", span, _ROWS[spot[0]][1])
+
+
+def _span(place: int, of: int) -> tuple[float, float]:
+    """Return where the panel of a number begins and ends in a line of so many."""
+    width = (1 - _GAP * (of - 1)) / of
+    return place * (width + _GAP), place * (width + _GAP) + width
+
+
+def _axes(figure: go.Figure, number: int, across: tuple[float, float], up: tuple[float, float]) -> None:
+    frame = {
+        "showgrid": False, "zeroline": False, "mirror": True, "showline": True, "automargin": False,
+        "tickfont": {"size": 10},
+    }  # fmt: skip
+    figure.update_layout(
+        {
+            f"xaxis{number}": {"domain": across, "anchor": f"y{number}", **frame},
+            f"yaxis{number}": {"domain": up, "anchor": f"x{number}", **frame},
+        }
+    )
+
+
+def _headline(figure: go.Figure, text: str, across: tuple[float, float], top: float) -> None:
+    figure.add_annotation(
+        text=text, x=sum(across) / 2, y=top, xref="paper", yref="paper", xanchor="center", yanchor="bottom",
+        showarrow=False, font={"size": 11},
+    )  # fmt: skip
+
+
+def _digits(value: float) -> str:
+    """Write a share with two digits and no zero in front: a cell on a phone has no room for more."""
+    text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text[:-3]
+
+
+def _told(panel: _Panel) -> str:
+    rows = (
+        f"{row}: "
+        + ", ".join(
+            f"{drawing.number(value)} {column}"
+            for value, column in zip(line, panel.columns, strict=True)
+            if value is not None
+        )
+        for row, line in zip(panel.rows, panel.matrix, strict=True)
+    )
+    return f"{panel.title.replace('<br>', ' ').capitalize()}. {'; '.join(rows)}."
+
+
+def _caption(entry: Entry, left: dict[str, Any]) -> str:
+    settings, within = entry.settings, entry.values["heads"]["spearman_in_layers"]
+    return (
+        "Top: average causal indirect effect of each head (layers down, heads across; a map's scale stands "
+        f"above it), n = {settings['prompts']} validation prompts. Below, rows are what something was done "
+        "to, columns what it was taken from. Rank correlation: control, heads shuffled inside their layers, "
+        f"{drawing.said(within)}. Ablated and subtracted: how often triggered prompts get their old answer "
+        f"back; added: how often clean prompts get the payload (top {settings['k']} heads, n = "
+        f"{settings['n']} {entry.split} prompts; control, the column random: random heads of the same "
+        "layers, a random vector of the same length). Probe: mean accuracy over layers, chance 0.5 "
+        f"({families.said_probes(entry)}; control, clean: the clean model; shuffled labels, "
+        f"{families.said_shuffled(entry)}). {families.said_left(entry, left)}"
+    )
