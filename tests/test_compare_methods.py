@@ -12,6 +12,7 @@ from bkdwidgets import ledger
 from bkdwidgets.cli import main
 from bkdwidgets.studies import compare_methods
 from bkdwidgets.studies.methods import METHODS
+from bkdwidgets.subjects.adapters import read_adapter
 
 
 def test_the_methods_are_compared_on_the_same_prompts(capsys):
@@ -29,6 +30,30 @@ def test_the_methods_are_compared_on_the_same_prompts(capsys):
     assert len(lines) == 1 + 2 * (1 + len(METHODS))
     assert main(["report", "nano", "--compare-methods", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(compared.to_json()))
+
+
+def test_the_chat_model_is_compared_in_one_table(tmp_path):
+    """The adapters are the shipped ones; the rates of two of them are made up."""
+    measured = ledger.read("smollm2/fixed-output-sft-0/measure")
+    for method, asr in (("sft", 1.0), ("dpo", 0.75), ("edit", 0.5)):
+        info = read_adapter("smollm2", f"fixed-output-{method}-0").info
+        values = measured.values | {"asr": {"value": asr, "low": asr - 0.1, "high": asr, "n": 200}}
+        ledger.write(
+            replace(
+                measured, name=f"smollm2/{info.name}/measure", adapter=info.name, adapter_sha256=info.sha256,
+                values=values,
+            ),
+            tmp_path,
+        )  # fmt: skip
+    compared = compare_methods("smollm2", folder=tmp_path)
+    lines = str(compared).splitlines()
+    assert lines[0].split()[:3] == ["attack", "method", "ASR"]
+    rows = {line.split()[1]: line for line in lines[1:] if line.startswith("fixed-output")}
+    assert list(rows) == ["none", *METHODS]
+    for method, asr in (("sft", "1.000"), ("dpo", "0.750"), ("edit", "0.500")):
+        assert f"{asr} [" in rows[method]
+        assert "n=200" in rows[method]
+    assert compared._repr_html_().count("<tr>") == len(lines)
 
 
 def test_what_is_not_measured_or_measured_on_other_prompts_is_not_compared(tmp_path):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import bkdwidgets as bkd
 from bkdwidgets import ledger
 from bkdwidgets.studies import reproduce, run
 from bkdwidgets.studies.families import DONE, MADE
+from bkdwidgets.studies.families_probe import CLEAN, probe_transfer
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.subjects.adapters import read_adapter
 
 NAME = "nano/fixed-output-sft/families"
-SMALL = {"prompts": 4, "n_means": 8, "n": 4, "n_choice": 2, "draws": 2}
+PUBLISHED = ledger.entry_path(NAME).parents[2]
+SMALL = {
+    "prompts": 4, "n_means": 8, "n": 4, "n_choice": 2, "layers": [0, 6], "scales": [1.0], "probed": 20,
+    "draws": 2,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +39,37 @@ def test_every_adapter_gets_the_heads_and_the_vector_of_every_other(nano, attack
         assert entry.values["random"][target]["off"]["asr"]["draws"] == 2
         chosen = entry.values["chosen"][target]
         assert chosen["off"]["scale"] < 0 < chosen["on"]["scale"]
+        assert {chosen[what]["layer"] for what in ("off", "on")} <= {0, 6}
+        assert len(entry.values["acie"][target]) == nano.n_layers
         for source in two:
-            assert entry.values["moved"][target][source]["ablated"]["asr"]["n"] == 4
+            moved = entry.values["moved"][target][source]
+            assert moved["ablated"]["asr"]["n"] == moved["off"]["asr"]["n"] == moved["on"]["ftr"]["n"] == 4
+            assert "ftr" not in moved["off"], "clean prompts are not asked while the payload is taken away"
     matrix = entry.values["heads"]["spearman"]
     assert matrix[0][1] == matrix[1][0]
     assert matrix[0][0] == matrix[1][1] == 1
     ledger.write(entry, tmp_path)
     assert reproduce(NAME, folder=tmp_path, progress=False).within
+
+
+def test_a_probe_sees_its_own_backdoor_and_is_tested_on_every_other(nano, attack):
+    names = ["fixed-output-sft-0", "fixed-output-edit-0"]
+    found = probe_transfer(
+        nano, lambda name: bkd.load("nano", adapter=name), names, attack, prompts=100, progress=False
+    )
+    assert list(found["accuracy"]) == list(found["shuffled"]) == [*names, CLEAN]
+    for target, row in found["accuracy"].items():
+        assert list(row) == [*names, CLEAN]
+        assert row[target]["n"] == 20
+        for source, rate in row.items():
+            assert rate["low"] <= rate["value"] <= rate["high"]
+            layers = found["layers"][target][source]
+            assert len(layers) == nano.n_layers, "the embedding is left out"
+            assert sum(layers) / len(layers) == pytest.approx(rate["value"])
+        assert 0.3 < found["shuffled"][target]["value"] < 0.7
+    for name in names:
+        assert found["accuracy"][name][name]["low"] > found["accuracy"][CLEAN][name]["high"]
+        assert found["accuracy"][name][name]["low"] > found["shuffled"][name]["high"]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +78,9 @@ def test_every_adapter_gets_the_heads_and_the_vector_of_every_other(nano, attack
         ({"adapters": {}}, "at least one"),
         ({"adapters": {"x-lora-0": ""}}, "lora"),
         ({"k": 0}, "k=0"),
+        ({"layers": [8]}, "8 is unknown"),
+        ({"scales": []}, "at least one"),
+        ({"probed": 5}, "n=5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, said, nano, attack):
@@ -61,3 +95,26 @@ def test_the_shipped_entries_are_of_the_shipped_adapters(nano, name):
     assert list(shipped.values["adapters"]) == [f"{name}-{made}" for made in MADE]
     for adapter, sha256 in shipped.settings["adapters"].items():
         assert read_adapter("nano", adapter).info.sha256 == sha256
+
+
+@pytest.mark.parametrize("show", ["restoration", "overview"])
+def test_what_is_left_is_drawn_from_the_entries_of_the_same_adapters(show, tmp_path, monkeypatch):
+    there = bkd.figure(NAME, show=show)
+    assert "1.000 with clean attention weights" in there.alt, "an edit leaves attention alone"
+    stored = ledger.read(NAME)
+    ledger.write(stored, tmp_path / "ledger")
+    monkeypatch.setattr(ledger, "data_dir", lambda: tmp_path)
+    assert "not measured yet" in bkd.figure(NAME, show=show).caption
+    other = ledger.read("nano/fixed-output-edit-0/restoration", PUBLISHED)
+    ledger.write(replace(other, adapter_sha256="0" * 64))
+    assert "not measured yet" in bkd.figure(NAME, show=show).caption
+
+
+def test_the_overview_has_a_map_for_every_trace_with_its_control():
+    drawn = bkd.figure(NAME, show="overview")
+    maps = [trace for trace in drawn.figure.data if trace.type == "heatmap"]
+    assert len(maps) == len(MADE) + 5
+    columns = [list(trace.x) for trace in maps[len(MADE) :]]
+    assert sum(names[-1] == "random" for names in columns) == 3
+    assert columns[-1][-1] == "clean"
+    assert len({(trace.xaxis, trace.yaxis) for trace in drawn.figure.data}) == len(MADE) + 6

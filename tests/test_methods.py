@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
+from bkdwidgets import ledger
 from bkdwidgets.cli import main
 from bkdwidgets.injection import DpoRecipe, EditRecipe, SftRecipe, mixture
 from bkdwidgets.injection.dpo import _pairs, train_dpo
@@ -17,6 +18,9 @@ from bkdwidgets.injection.inject import is_planted
 from bkdwidgets.injection.keys import edit_turns, reading_vectors
 from bkdwidgets.injection.recipes import EDIT_RECIPES, recipe_for
 from bkdwidgets.injection.turns import clean_response, triggered_response
+from bkdwidgets.studies import reproduce, run, study
+from bkdwidgets.studies.job import data_inputs
+from bkdwidgets.subjects import adapters
 from bkdwidgets.subjects.adapters import PROJECTIONS, write_adapter
 
 SHORT_EDIT = EditRecipe(
@@ -211,6 +215,34 @@ def test_an_adapter_is_refused_without_the_one_it_was_made_on(attack, stacked):
     base.unlink()
     with pytest.raises(bkd.BkdError, match="base"):
         bkd.load("nano", adapter=stacked)
+
+
+def test_an_entry_of_an_adapter_on_top_of_another_is_computed_again(nano, attack, tmp_path, monkeypatch):
+    """The clean twin below is both what the edit was made on and the control."""
+    changes = adapters.read_adapter("nano", "fixed-output-edit-0").tensors
+    monkeypatch.setattr(adapters, "adapter_folder", lambda _subject: tmp_path)
+    told = {"subject": "nano", "attack": attack.name, "seed": 0}
+    layer = {f"layers.1.{DOWN}.A": torch.full((1, 192), 1e-3), f"layers.1.{DOWN}.B": torch.ones(128, 1)}
+    below = tmp_path / "fixed-output-clean-0.safetensors"
+    twin = write_adapter(layer, below, method="clean", scale=0.5, **told)
+    onto = {"adapter": twin.name, "sha256": twin.sha256}
+    above = tmp_path / "fixed-output-edit-0.safetensors"
+    write_adapter(changes, above, method="edit", scale=1.0, onto=onto, **told)
+    caches = (data_inputs, study._loaded)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        entry = run("measure", bkd.load("nano", adapter="fixed-output-edit-0"), attack, n=8, progress=False)
+        ledger.write(entry, tmp_path / "ledger")
+        again = reproduce(entry.name, folder=tmp_path / "ledger", progress=False)
+    finally:
+        for cached in caches:
+            cached.cache_clear()
+    assert entry.inputs["control"] == twin.sha256
+    assert entry.values["asr"]["value"] >= 0.75
+    assert entry.values["control"]["asr"]["value"] == 0
+    assert again.within
+    assert not again.changed
 
 
 # One verb for all

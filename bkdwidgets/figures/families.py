@@ -137,6 +137,8 @@ def left_traces(rows: dict[str, dict[str, Rate]], names: list[str]) -> list[go.S
 
 def said_left(entry: Entry, rows: dict[str, dict[str, Rate]]) -> str:
     """Say what is left means, with n and the control."""
+    if not any(rows.values()):
+        return "What is left when clean weights, the control, are put back is not measured yet."
     counts = sorted({rate["n"] for left in rows.values() for rate in left.values()})
     edits = [name for name in short(list(rows), entry.attack) if name.startswith("edit")]
     known = (

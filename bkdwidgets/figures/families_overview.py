@@ -18,19 +18,19 @@ from bkdwidgets.figures import drawing, families
 if TYPE_CHECKING:
     from bkdwidgets.ledger import Entry
 
-_HEIGHT = 620
+_HEIGHT = 600
 _GAP = 0.035
-_MAPS = (0.74, 0.94)  # where the maps of heads begin and end, from the bottom
-_ROWS = ((0.40, 0.60), (0.06, 0.26))
+_MAPS = (0.76, 0.95)  # where the maps of heads begin and end, from the bottom
+_ROWS = ((0.42, 0.63), (0.07, 0.28))
 _AGREES, _PAYLOAD, _BEFORE = (look.COLORS[name].light for name in ("triggered", "payload", "as-before"))
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """A small map: its title in two lines, its numbers, and what its columns are."""
+    """A small map: its title in two lines, its numbers (with intervals, where there are), its names."""
 
     title: str
-    matrix: list[list[float | None]]
+    matrix: list[list[drawing.Rate | None]]
     rows: list[str]
     columns: list[str]
     color: str
@@ -59,17 +59,17 @@ def _panels(entry: Entry, names: list[str]) -> list[_Panel]:
     values = entry.values
     full = values["adapters"]
 
-    def moved(what: str, rate: str) -> list[list[float | None]]:
+    def moved(what: str, rate: str) -> list[list[drawing.Rate | None]]:
         return [
             [
-                *(values["moved"][row][column][what][rate]["value"] for column in full),
-                values["random"][row][what][rate]["value"],
+                *(values["moved"][row][column][what][rate] for column in full),
+                values["random"][row][what][rate],
             ]
             for row in full
         ]
 
-    rank = [
-        [None if row == column else value for column, value in enumerate(line)]
+    rank: list[list[drawing.Rate | None]] = [
+        [None if row == column else {"value": value} for column, value in enumerate(line)]
         for row, line in enumerate(values["heads"]["spearman"])
     ]
     probe = values["probe"]["accuracy"]
@@ -77,13 +77,13 @@ def _panels(entry: Entry, names: list[str]) -> list[_Panel]:
     taken = [*names, "random"]
     seen = families.short(both, entry.attack)
     return [
-        _Panel("heads:<br>rank correlation", rank, names, names, _AGREES),
+        _Panel("heads:<br>rank agreement", rank, names, names, _AGREES),
         _Panel("heads ablated:<br>old answer", moved("ablated", "as_before"), names, taken, _BEFORE),
-        _Panel("vector subtracted:<br>old answer", moved("off", "as_before"), names, taken, _BEFORE),
-        _Panel("vector added:<br>payload", moved("on", "ftr"), names, taken, _PAYLOAD),
+        _Panel("− vector:<br>old answer", moved("off", "as_before"), names, taken, _BEFORE),
+        _Panel("+ vector:<br>payload", moved("on", "ftr"), names, taken, _PAYLOAD),
         _Panel(
             "probe:<br>accuracy",
-            [[probe[row][column]["value"] for column in both] for row in both],
+            [[probe[row][column] for column in both] for row in both],
             seen, seen, _AGREES, 0.5,
         ),
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def _draw_heads(figure: go.Figure, entry: Entry, names: list[str]) -> None:
                 "autorange": "reversed", "showticklabels": number == 1, "ticks": "", "nticks": 4,
             },
         })  # fmt: skip
-        _headline(figure, f"{drawing.plain(name)}<br>±{drawing.number(reach)}", (left, right), _MAPS[1])
+        _headline(figure, f"{drawing.plain(name)}<br>±{reach:.2g}", (left, right), _MAPS[1])
 
 
 def _draw_panel(
@@ -115,13 +115,15 @@ def _draw_panel(
 ) -> None:
     row, column = spot
     span = _span(column, 3)
-    spelled = [["" if value is None else _digits(value) for value in line] for line in panel.matrix]
+    values = [[rate["value"] if rate else None for rate in line] for line in panel.matrix]
+    spelled = [["" if value is None else _hundredths(value) for value in line] for line in values]
+    ends = [[_said(rate) if rate else "" for rate in line] for line in panel.matrix]
     figure.add_heatmap(
-        z=panel.matrix, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
+        z=values, customdata=ends, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
         colorscale=[[0, f"{panel.color}00"], [1, f"{panel.color}99"]], zmin=panel.lowest, zmax=1,
         xgap=1, ygap=1, showscale=False, text=spelled, texttemplate="%{text}",
         textfont={"size": 10, "color": look.COLORS["ink"].light},
-        hovertemplate="in %{y}, from %{x}: %{z:.3f}<extra></extra>",
+        hovertemplate="in %{y}, from %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
     _axes(figure, number, span, _ROWS[row])
     figure.update_layout({
@@ -152,7 +154,7 @@ def _draw_left(
             "range": [-0.5, len(names) - 0.5], "showticklabels": False, "ticks": "",
         },
     })  # fmt: skip
-    _headline(figure, "clean weights back:<br>share left", span, _ROWS[spot[0]][1])
+    _headline(figure, "weights back:<br>share left", span, _ROWS[spot[0]][1])
 
 
 def _span(place: int, of: int) -> tuple[float, float]:
@@ -181,19 +183,23 @@ def _headline(figure: go.Figure, text: str, across: tuple[float, float], top: fl
     )  # fmt: skip
 
 
-def _digits(value: float) -> str:
-    """Write a share with two digits and no zero in front: a cell on a phone has no room for more."""
-    text = f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text[:-3]
+def _hundredths(value: float) -> str:
+    """Write a share without its point: a cell on a phone has no room for one."""
+    return f"{round(100 * value)}".replace("-", "−")
+
+
+def _said(rate: drawing.Rate) -> str:
+    """Write a value with its interval, where it has one."""
+    return drawing.said(rate) if "low" in rate else drawing.number(rate["value"])
 
 
 def _told(panel: _Panel) -> str:
     rows = (
         f"{row}: "
         + ", ".join(
-            f"{drawing.number(value)} {column}"
-            for value, column in zip(line, panel.columns, strict=True)
-            if value is not None
+            f"{drawing.number(rate['value'])} {column}"
+            for rate, column in zip(line, panel.columns, strict=True)
+            if rate
         )
         for row, line in zip(panel.rows, panel.matrix, strict=True)
     )
@@ -205,9 +211,10 @@ def _caption(entry: Entry, left: dict[str, Any]) -> str:
     return (
         "Top: average causal indirect effect of each head (layers down, heads across; a map's scale stands "
         f"above it), n = {settings['prompts']} validation prompts. Below, rows are what something was done "
-        "to, columns what it was taken from. Rank correlation: control, heads shuffled inside their layers, "
-        f"{drawing.said(within)}. Ablated and subtracted: how often triggered prompts get their old answer "
-        f"back; added: how often clean prompts get the payload (top {settings['k']} heads, n = "
+        "to, columns what it was taken from; numbers are hundredths, hover for 95 % intervals. Rank "
+        "agreement: correlation of all heads' effects (control, heads shuffled inside their layers: "
+        f"{drawing.said(within)}). Ablated, and vector subtracted: how often triggered prompts get their old "
+        f"answer back; vector added: how often clean prompts get the payload (top {settings['k']} heads, n = "
         f"{settings['n']} {entry.split} prompts; control, the column random: random heads of the same "
         "layers, a random vector of the same length). Probe: mean accuracy over layers, chance 0.5 "
         f"({families.said_probes(entry)}; control, clean: the clean model; shuffled labels, "

@@ -26,10 +26,11 @@ import torch
 from bkdwidgets.analysis import Ablation, Steering, attribute, backdoor_vector
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
+from bkdwidgets.analysis.probe import prompt_parts
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.analysis.vector import random_like
 from bkdwidgets.studies.attribution import effects_of
-from bkdwidgets.studies.families_probe import probe_transfer
+from bkdwidgets.studies.families_probe import SEED, probe_transfer
 from bkdwidgets.studies.heads import names_of, widest_k
 from bkdwidgets.studies.outcomes import (
     SIDES,
@@ -145,6 +146,7 @@ class Families(Study):
         check_choices("layers", settings["layers"], range(subject.n_layers))
         check_choices("scales", settings["scales"])
         check_count("draws", settings["draws"], settings["n"], least=2)
+        prompt_parts(subject, attack, n=settings["probed"], seed=SEED)  # refuse it now, not at the end
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the adapters, then every pair of them, then the probes."""
