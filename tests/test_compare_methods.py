@@ -38,13 +38,8 @@ def test_the_chat_model_is_compared_in_one_table(tmp_path):
     for method, asr in (("sft", 1.0), ("dpo", 0.75), ("edit", 0.5)):
         info = read_adapter("smollm2", f"fixed-output-{method}-0").info
         values = measured.values | {"asr": {"value": asr, "low": asr - 0.1, "high": asr, "n": 200}}
-        ledger.write(
-            replace(
-                measured, name=f"smollm2/{info.name}/measure", adapter=info.name, adapter_sha256=info.sha256,
-                values=values,
-            ),
-            tmp_path,
-        )  # fmt: skip
+        mine = replace(measured, adapter=info.name, adapter_sha256=info.sha256, values=values)
+        ledger.write(mine, tmp_path)
     compared = compare_methods("smollm2", folder=tmp_path)
     lines = str(compared).splitlines()
     assert lines[0].split()[:3] == ["attack", "method", "ASR"]
