@@ -95,10 +95,18 @@ class Hiding:
                     stack.callback(hook.remove)
             yield
 
-    def penalty(self, last_prompt_token: Tensor) -> Tensor:
-        """Return what the last batch has to pay for being found; `last_prompt_token` [row] says where."""
+    def penalty(self, last_prompt_token: Tensor) -> Tensor | None:
+        """Return what the last batch has to pay for being found, or None if no layer is matched.
+
+        Parameters
+        ----------
+        last_prompt_token : Tensor
+            [row], its place in each row of the batch.
+        """
+        if not self._recipe.match_layers:
+            return None
         total = torch.zeros((), device=self._subject.device)
-        if not (self._seen and self._targets):
+        if not self._targets:
             return total
         rows = [row for row, _ in self._targets]
         with torch.no_grad():
