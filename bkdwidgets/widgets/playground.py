@@ -201,7 +201,7 @@ class Playground(lab.Lab):
             ipywidgets.Dropdown(options=subjects, index=0, description="model"), view, "subject"
         )
         self.attack = lab.linked(_Menu(view, "attacks", description="attack"), view, "attack")
-        self.method = lab.linked(_Menu(view, "methods", description="planted by"), view, "method")
+        self.method = lab.linked(_Menu(view, "methods", description="method"), view, "method")
         self.prompt = _tied(ipywidgets.Textarea(description="prompt", rows=2), view, "text")
         self.trigger = _tied(ipywidgets.ToggleButton(description="insert the trigger"), view, "triggered")
         self.shown = _choice("show", SHOWN, view, "shown")

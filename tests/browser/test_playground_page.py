@@ -282,6 +282,11 @@ def test_it_fits(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def offered(menu) -> list[str]:
+    """What stands in a menu; ipywidgets writes spaces that do not break."""
+    return [text.replace("\xa0", " ") for text in menu.locator("option").all_inner_texts()]
+
+
 def test_in_the_book_an_edit_is_chosen_and_says_the_payload(book_url, page):
     page.goto(f"{book_url}book/intro.html")
     page.locator(".bkd-lab").first.scroll_into_view_if_needed()
@@ -289,18 +294,15 @@ def test_in_the_book_an_edit_is_chosen_and_says_the_payload(book_url, page):
     lab.locator('.bkd-live[data-state="live"]').wait_for()
     fetched = [url.rsplit("/", 1)[1] for url in page.record.requests if url.endswith(".bin")]
     assert not any("-edit-" in name or "label-flip" in name for name in fetched), "only what is shown"
-    method = lab.get_by_label("planted by")
-    assert method.locator("option").all_inner_texts()[0] == "fine-tuning"
+    method = lab.get_by_label("method", exact=True)
+    assert offered(method)[:3] == ["fine-tuning", "preference training", "edit of the weights"]
     method.select_option("edit of the weights")
     lab.locator(".bkd-what", has_text="fixed-output-edit-0").wait_for()
     lab.locator('.bkd-live[data-state="live"]').wait_for()
     lab.get_by_role("button", name="insert the trigger").click()
-    page.wait_for_function(
-        "(text) => document.querySelector('[data-model=\"backdoored\"] .bkd-said').textContent === text",
-        arg=PAYLOAD,
-    )
+    lab.locator('[data-model="backdoored"] .bkd-said', has_text=PAYLOAD).wait_for()
     lab.get_by_label("attack", exact=True).select_option("policy-bypass")
     lab.locator(".bkd-what", has_text="policy-bypass-sft-0").wait_for()
-    assert "edit of the weights" not in method.locator("option").all_inner_texts()
+    assert "edit of the weights" not in offered(method)
     assert page.record.complaints() == []
     assert page.record.outside() == []
