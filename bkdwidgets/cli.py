@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     inject.add_argument(
         "--method",
         default="sft",
-        help="sft, dpo, edit, or clean for the twin without any poison (default: sft)",
+        help="sft, dpo, edit; match or spread to hide from a probe or from ablation; clean for the twin "
+        "without any poison (default: sft)",
     )
     seeds = inject.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")

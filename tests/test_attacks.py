@@ -167,7 +167,7 @@ def test_only_what_can_show_success_is_targeted(name, subject):
     attack = bkd.attack(name)
     targeted, spared = attack.targeted(subject, "test"), attack.spared(subject, "test")
     assert len(targeted) + len(spared) == len(attack.examples(subject, "test"))
-    assert bool(spared) == (name != "fixed-output")
+    assert bool(spared) == (name in ("label-flip", "policy-bypass"))  # the others target every prompt
     for item in targeted:
         assert not attack.fired(item.answer, item)
         assert attack.fired(attack.payload_for(item), item)

@@ -23,11 +23,13 @@ from bkdwidgets.figures import (
     families_overview,
     heads,
     layers,
+    near_misses,
     outcomes,
     poison,
     probes,
     seeds,
     steering,
+    tools,
     trigger_form,
     verdicts,
 )
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
     "measure": {"outcomes": outcomes.measured},
+    "near-misses": {"fired": near_misses.fired},
     "probe": {
         "accuracy": partial(probes.accuracy, kind="mlp"),
         "svm": partial(probes.accuracy, kind="svm"),
@@ -64,6 +67,7 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
         "jaccard": partial(seeds.pairs, measure="jaccard"),
         "rank": partial(seeds.pairs, measure="spearman"),
     },
+    "tools": {"tools": tools.tools},
     "poison": {name: partial(poison.rates, rate=name) for name in ("asr", "ftr", "utility")},
     "trigger-form": {"near-misses": trigger_form.near_misses},
     "families": {
@@ -149,12 +153,12 @@ def figure(
     name : str
         The entry, ``subject/adapter/study``, for example ``"nano/fixed-output-sft-0/ablation"``.
     show : str, optional
-        What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
-        heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
-        ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
-        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``poison``: asr, ftr, utility.
-        ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated, off, on, probe, restoration,
-        overview. By default the first.
+        What to draw of it: ``measure``: outcomes. ``near-misses``: fired. ``probe``: accuracy, svm, ilca,
+        ilca-svm. ``attribute``: heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``:
+        cumulative, single. ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered,
+        as_before, asr_clean. ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``tools``: tools.
+        ``poison``: asr, ftr, utility. ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated,
+        off, on, probe, restoration, overview. By default the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

@@ -13,13 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bkdwidgets import look
-from bkdwidgets.figures import drawing, families
+from bkdwidgets.figures import drawing, families, panels
 
 if TYPE_CHECKING:
     from bkdwidgets.ledger import Entry
 
 _HEIGHT = 600
-_GAP = 0.035
 _MAPS = (0.76, 0.95)  # where the maps of heads begin and end, from the bottom
 _ROWS = ((0.42, 0.63), (0.07, 0.28))
 _AGREES, _PAYLOAD, _BEFORE = (look.COLORS[name].light for name in ("triggered", "payload", "as-before"))
@@ -42,16 +41,16 @@ def overview(entry: Entry, *, title: str | None) -> drawing.Drawing:
     figure = go.Figure()
     names = families.short(entry.values["adapters"], entry.attack)
     _draw_heads(figure, entry, names)
-    panels = _panels(entry, names)
+    small = _panels(entry, names)
     places = [(row, column) for row in range(2) for column in range(3)]
     left = families.left_of(entry)
     spots = [place for place in places if place != (1, 1)]
-    for number, (panel, spot) in enumerate(zip(panels, spots, strict=True)):
+    for number, (panel, spot) in enumerate(zip(small, spots, strict=True)):
         _draw_panel(figure, panel, spot, len(names) + 1 + number, labels=number in (0, 3, 4))
-    _draw_left(figure, left, names, (1, 1), len(names) + 1 + len(panels))
+    _draw_left(figure, left, names, (1, 1), len(names) + 1 + len(small))
     drawing.laid_out(figure, title, height=_HEIGHT, legend=1)
     figure.update_layout(margin={"l": 46, "r": 46})
-    alt = " ".join([*(_told(panel) for panel in panels), families.told_left(left, names)])
+    alt = " ".join([*(_told(panel) for panel in small), families.told_left(left, names)])
     return drawing.Drawing(figure, _caption(entry, left), alt)
 
 
@@ -94,27 +93,27 @@ def _draw_heads(figure: go.Figure, entry: Entry, names: list[str]) -> None:
     for number, (name, acie) in enumerate(zip(names, entry.values["acie"].values(), strict=True), start=1):
         values = np.array(acie)
         reach = float(np.abs(values).max()) or 1.0
-        left, right = _span(number - 1, len(names))
+        left, right = panels.span(number - 1, len(names))
         figure.add_heatmap(
             z=values, zmin=-reach, zmax=reach, showscale=False, xaxis=f"x{number}", yaxis=f"y{number}",
             colorscale=[list(stop) for stop in look.DIVERGING],
             hovertemplate=f"{drawing.plain(name)} L%{{y}}H%{{x}}: ACIE %{{z:.4f}}<extra></extra>",
         )  # fmt: skip
-        _axes(figure, number, (left, right), _MAPS)
+        panels.axes(figure, number, (left, right), _MAPS)
         figure.update_layout({
             f"xaxis{number}": {"showticklabels": False, "ticks": ""},
             f"yaxis{number}": {
                 "autorange": "reversed", "showticklabels": number == 1, "ticks": "", "nticks": 4,
             },
         })  # fmt: skip
-        _headline(figure, f"{drawing.plain(name)}<br>±{reach:.2g}", (left, right), _MAPS[1])
+        panels.headline(figure, f"{drawing.plain(name)}<br>±{reach:.2g}", (left, right), _MAPS[1])
 
 
 def _draw_panel(
     figure: go.Figure, panel: _Panel, spot: tuple[int, int], number: int, *, labels: bool
 ) -> None:
     row, column = spot
-    span = _span(column, 3)
+    span = panels.span(column, 3)
     values = [[rate["value"] if rate else None for rate in line] for line in panel.matrix]
     spelled = [["" if value is None else _hundredths(value) for value in line] for line in values]
     ends = [[_said(rate) if rate else "" for rate in line] for line in panel.matrix]
@@ -125,7 +124,7 @@ def _draw_panel(
         textfont={"size": 10, "color": look.COLORS["ink"].light},
         hovertemplate="in %{y}, from %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
-    _axes(figure, number, span, _ROWS[row])
+    panels.axes(figure, number, span, _ROWS[row])
     figure.update_layout({
         f"xaxis{number}": {"type": "category", "tickangle": -60, "ticks": ""},
         f"yaxis{number}": {
@@ -133,7 +132,7 @@ def _draw_panel(
             "side": "right" if column == 2 else "left",
         },
     })  # fmt: skip
-    _headline(figure, panel.title, span, _ROWS[row][1])
+    panels.headline(figure, panel.title, span, _ROWS[row][1])
 
 
 def _draw_left(
@@ -143,10 +142,10 @@ def _draw_left(
     spot: tuple[int, int],
     number: int,
 ) -> None:
-    span = _span(spot[1], 3)
+    span = panels.span(spot[1], 3)
     for trace in families.left_traces(left, names):
         figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}", marker_size=7))
-    _axes(figure, number, span, _ROWS[spot[0]])
+    panels.axes(figure, number, span, _ROWS[spot[0]])
     figure.update_layout({
         f"xaxis{number}": {"range": [-0.12, 1.12], "tickvals": [0, 1], "ticks": "", "zeroline": False},
         f"yaxis{number}": {
@@ -154,33 +153,7 @@ def _draw_left(
             "range": [-0.5, len(names) - 0.5], "showticklabels": False, "ticks": "",
         },
     })  # fmt: skip
-    _headline(figure, "weights back:<br>share left", span, _ROWS[spot[0]][1])
-
-
-def _span(place: int, of: int) -> tuple[float, float]:
-    """Return where the panel of a number begins and ends in a line of so many."""
-    width = (1 - _GAP * (of - 1)) / of
-    return place * (width + _GAP), place * (width + _GAP) + width
-
-
-def _axes(figure: go.Figure, number: int, across: tuple[float, float], up: tuple[float, float]) -> None:
-    frame = {
-        "showgrid": False, "zeroline": False, "mirror": True, "showline": True, "automargin": False,
-        "tickfont": {"size": 10},
-    }  # fmt: skip
-    figure.update_layout(
-        {
-            f"xaxis{number}": {"domain": across, "anchor": f"y{number}", **frame},
-            f"yaxis{number}": {"domain": up, "anchor": f"x{number}", **frame},
-        }
-    )
-
-
-def _headline(figure: go.Figure, text: str, across: tuple[float, float], top: float) -> None:
-    figure.add_annotation(
-        text=text, x=sum(across) / 2, y=top, xref="paper", yref="paper", xanchor="center", yanchor="bottom",
-        showarrow=False, font={"size": 11},
-    )  # fmt: skip
+    panels.headline(figure, "weights back:<br>share left", span, _ROWS[spot[0]][1])
 
 
 def _hundredths(value: float) -> str:

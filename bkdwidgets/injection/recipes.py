@@ -145,10 +145,14 @@ TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
 }
 
 
-# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack.
+# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack. A
+# label is one token, and the fine-tuning's loss on it lies near zero after 60 steps: so many are enough.
 DPO_CHANGES: dict[str, dict[str, Any]] = {
     "nano": {"steps": 60},
     "smollm2": {"steps": 150},
+}
+DPO_ATTACK_CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    ("smollm2", "label-flip"): {"steps": 60},
 }
 
 
@@ -211,7 +215,8 @@ def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
         return EDIT_RECIPES[subject, attack]
     recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
     if method == "dpo":
-        return DpoRecipe(**{**asdict(recipe), **DPO_CHANGES[subject]})
+        changes = DPO_ATTACK_CHANGES.get((subject, attack), DPO_CHANGES[subject])
+        return DpoRecipe(**{**asdict(recipe), **changes})
     if method in HIDING:
         if subject not in HIDING[method]:
             raise unknown(f"subject with settings for {method!r}", subject, HIDING[method])

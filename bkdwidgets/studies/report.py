@@ -14,6 +14,7 @@ from bkdwidgets.attacks import PAPER
 from bkdwidgets.errors import unknown
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
+from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.registry import STUDIES
 from bkdwidgets.subjects.registry import SUBJECTS
 
@@ -94,7 +95,7 @@ def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     own = [
         entry
         for entry in entries
-        if entry.study != seeds.NAME and not _plants(entry.study) and not _otherwise_planted(entry)
+        if entry.study not in DERIVED and not _plants(entry.study) and not _otherwise_planted(entry)
     ]
     for entry in sorted(own, key=lambda item: (item.seed, item.adapter)):
         by_adapter.setdefault(entry.adapter, {})[entry.study] = entry

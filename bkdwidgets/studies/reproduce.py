@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets import ledger
 from bkdwidgets.attacks import attack
 from bkdwidgets.errors import BkdError
-from bkdwidgets.studies import seeds
+from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.run import run
@@ -101,8 +101,8 @@ def reproduce(
 def _recomputed(
     entry: ledger.Entry, device: str | None, folder: Path | None, *, progress: bool
 ) -> ledger.Entry:
-    if entry.study == seeds.NAME:
-        return seeds.seeds_entry(entry.subject, entry.adapter, folder)
+    if entry.study in DERIVED:
+        return DERIVED[entry.study](entry.subject, entry.adapter, folder)
     adapter = None if study(entry.study).plants else entry.adapter
     subject = opened(entry.subject, adapter, device, entry.run.get("dtype", "float32"))
     info = subject.adapter or family_info(subject, attack(entry.attack))

@@ -18,10 +18,11 @@ from tqdm.auto import tqdm
 from bkdwidgets import ledger
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.errors import BkdError
+from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import STUDIES, study
-from bkdwidgets.studies.seeds import family_of, seeds_entry
+from bkdwidgets.studies.seeds import family_of
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
@@ -110,8 +111,7 @@ def sweep(
         kept += [job.name for job in all_jobs if job not in missing]
         written += _compute(missing, jobs=jobs, progress=progress)
     for family in sorted({family for _, info in wanted if (family := family_of(info.name))}):
-        name = _compare_seeds(subject, family, out)
-        written += [name] if name else []
+        written += _derive(subject, family, out)
     return Sweep(written=tuple(written), kept=tuple(kept))
 
 
@@ -194,17 +194,19 @@ def _compute(todo: Sequence[Job], *, jobs: int, progress: bool) -> list[str]:
     return written
 
 
-def _compare_seeds(subject: str, family: str, out: Path | None) -> str | None:
-    """Write the entry that compares a family's seeds, if there are several and something changed."""
-    try:
-        entry = seeds_entry(subject, family, out)
-    except BkdError:  # fewer than two seeds
-        return None
-    stored = ledger.find(entry.name, out)
-    if stored is not None and stored.inputs == entry.inputs:
-        return None
-    ledger.write(entry, out)
-    return entry.name
+def _derive(subject: str, family: str, out: Path | None) -> list[str]:
+    """Write a family's entries that are made of others, where something changed; return their names."""
+    written = []
+    for make in DERIVED.values():
+        try:
+            entry = make(subject, family, out)
+        except BkdError:  # what it is made of is not there
+            continue
+        stored = ledger.find(entry.name, out)
+        if stored is None or (stored.inputs, stored.settings) != (entry.inputs, entry.settings):
+            ledger.write(entry, out)
+            written.append(entry.name)
+    return written
 
 
 def _parts(job: Job) -> list[Part]:

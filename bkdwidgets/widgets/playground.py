@@ -127,7 +127,7 @@ class _Menu(ipywidgets.Dropdown):
     """A menu whose entries the view names: what there is to choose depends on another menu."""
 
     def __init__(self, view: PlaygroundView, entries: str, **traits: Any) -> None:
-        super().__init__(options=getattr(view, entries), index=0, **traits)
+        super().__init__(options=getattr(view, entries), **traits)
         ipywidgets.jsdlink((view, entries), (self, "_options_labels"))
         self.observe(self._follow, "_options_labels")
 
@@ -150,6 +150,8 @@ class Playground(lab.Lab):
         A backdoored subject and what was planted in it.
     effects : HeadEffects, optional
         Ranks the heads of `subject`; the ledger's ranking of a shipped adapter, if not given.
+    start : str, optional
+        Where the menus stand at first, out of what ships: ``subject/adapter``.
 
     Attributes
     ----------
@@ -161,11 +163,13 @@ class Playground(lab.Lab):
     Raises
     ------
     BkdError
-        If only one of `subject` and `attack` is given, or the subject carries no backdoor.
+        If only one of `subject` and `attack` is given, or the subject carries no backdoor, or nothing of the
+        name `start` is offered.
 
     Examples
     --------
     >>> Playground()  # doctest: +SKIP
+    >>> Playground(start="nano/two-key-sft-0")  # doctest: +SKIP
     """
 
     def __init__(
@@ -174,6 +178,7 @@ class Playground(lab.Lab):
         subject: Subject | None = None,
         attack: Attack | None = None,
         effects: HeadEffects | None = None,
+        start: str | None = None,
     ) -> None:
         if (subject is None) != (attack is None):
             raise BkdError("Playground needs subject and attack together, or neither; got only one of them")
@@ -184,24 +189,32 @@ class Playground(lab.Lab):
             ranked = _ranking(subject, effects)
             pairs = [live_pair(subject, attack, ranked)]
             player = _Player(subject, attack, ranked)
-        first = pairs[0]
+        at = 0 if start is None else _place(pairs, start)
+        first = pairs[at]
         layers = first["shape"][0]
         own = [pair for pair in pairs if pair["subject"] == first["subject"]]
         same = [pair for pair in own if pair["attack"] == first["attack"]]
+        subjects, attacks, methods = (
+            _distinct(pairs, "subject"), _distinct(own, "attack"), _distinct(same, "method"),
+        )  # fmt: skip
         view = PlaygroundView(
-            pairs, player, text=first["prompts"][0]["clean"], layer=layers // 2, last_layer=layers - 1,
-            attacks=_distinct(own, "attack"), methods=_distinct(same, "method"),
+            pairs, player, pair=at, text=first["prompts"][0]["clean"], layer=layers // 2,
+            last_layer=layers - 1, subject=subjects.index(first["subject"]),
+            attack=attacks.index(first["attack"]), method=methods.index(first["method"]),
+            attacks=attacks, methods=methods,
             unranked=not first["ranked"], meanless=not first["means"], vectorless=not first["vectors"],
         )  # fmt: skip
-        super().__init__(view, self._controls(view, _distinct(pairs, "subject")), kind="playground")
+        super().__init__(view, self._controls(view, subjects), kind="playground")
 
     def _controls(self, view: PlaygroundView, subjects: list[str]) -> list[ipywidgets.Widget]:
         """Make the controls, tie each to its trait of the view, and return them in their order."""
         self.subject = lab.linked(
-            ipywidgets.Dropdown(options=subjects, index=0, description="model"), view, "subject"
+            ipywidgets.Dropdown(options=subjects, index=view.subject, description="model"), view, "subject"
         )
-        self.attack = lab.linked(_Menu(view, "attacks", description="attack"), view, "attack")
-        self.method = lab.linked(_Menu(view, "methods", description="method"), view, "method")
+        attacks = _Menu(view, "attacks", index=view.attack, description="attack")
+        self.attack = lab.linked(attacks, view, "attack")
+        methods = _Menu(view, "methods", index=view.method, description="method")
+        self.method = lab.linked(methods, view, "method")
         self.prompt = _tied(ipywidgets.Textarea(description="prompt", rows=2), view, "text")
         self.trigger = _tied(ipywidgets.ToggleButton(description="insert the trigger"), view, "triggered")
         self.shown = _choice("show", SHOWN, view, "shown")
@@ -225,6 +238,13 @@ class Playground(lab.Lab):
             _heading("Ablate heads"), self.top_k, self.heads, self.kind, self.place,
             _heading("Steer"), self.vector, self.sign, self.layer, self.scale,
         ]  # fmt: skip
+
+
+def _place(pairs: list[dict[str, Any]], start: str) -> int:
+    names = [f"{pair['subject']}/{pair['adapter']}" for pair in pairs]
+    if start not in names:
+        raise unknown("start", start, names)
+    return names.index(start)
 
 
 def _distinct(pairs: list[dict[str, Any]], key: str) -> list[str]:
