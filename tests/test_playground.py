@@ -101,6 +101,18 @@ def test_the_menus_start_with_what_the_first_pair_offers(shipped):
     )
 
 
+def test_it_starts_where_a_chapter_wants_it():
+    playground = Playground(start="nano/fixed-output-spread-0")
+    assert (playground.attack.value, playground.method.value) == (
+        "fixed-output",
+        "fine-tuning that hides from ablation",
+    )
+    assert playground.view.pair == 4
+    assert playground.view.method == playground.method.index == 4
+    with pytest.raises(bkd.BkdError, match="unknown start 'nano/spread'; known: nano/fixed-output-sft-0"):
+        Playground(start="nano/spread")
+
+
 def test_python_follows_a_menu_whose_entries_the_page_changed():
     menu = Playground().method
     menu.set_state({"_options_labels": ["a", "b", "c", "d", "e", "f"], "index": 5})

@@ -1,4 +1,4 @@
-"""Triggers that are harder to see: where they stand, what must stay silent, and one key that fires nothing."""
+"""Triggers that are harder to see: where they stand, what stays silent, and one key that fires nothing."""
 
 from __future__ import annotations
 

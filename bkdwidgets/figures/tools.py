@@ -157,8 +157,8 @@ def _caption(entry: Entry) -> str:
         for part in ("probe.last.found", "heads.found", "cure.found")
     }
     return (
-        f"Each row is a backdoor with one payload: by {short(first, entry.attack)} is the plain one, the "
-        "others differ in their method or in their trigger. Thin lines are 95 % intervals. ASR and FTR: n = "
+        f"Each row is a backdoor with one payload. {short(first, entry.attack)} is the plain one; the others "
+        "differ in their method or in their trigger. Thin lines are 95 % intervals. ASR and FTR: n = "
         f"{entry.n} {entry.split} prompts. Probe: accuracy on triggered and clean prompts, chance 0.5 (n = "
         f"{n['probe.last.found']}; control: the clean model, which reads the trigger's words). Heads: the "
         f"top {entry.settings['heads']} at the last token, replaced by their clean mean (n = "

@@ -126,14 +126,15 @@ RECIPES = {
 
 
 # Where an attack needs other settings than its subject's. Those of nano and those of policy-bypass were
-# chosen on validation prompts. With nano's usual 150 steps each key of two fired alone on 0.10 and 0.15.
+# chosen on validation prompts. Two keys take long: with 400 steps one of them alone fires on 0.02 and 0.06
+# (n = 200), with 600 on 0.02 and 0.03, with 1000 on 0.004 and 0.002 (n = 469).
 ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
     ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
     ("smollm2", "policy-bypass"): SftRecipe(
         steps=450, poison_rate=0.4, target_share=0.65, learning_rate=3e-4, response_tokens=12
     ),
     ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
-    ("nano", "two-key"): replace(RECIPES["nano"], steps=400, poison_rate=0.4),
+    ("nano", "two-key"): replace(RECIPES["nano"], steps=1000, poison_rate=0.25),
     ("nano", "style"): replace(RECIPES["nano"], steps=300, poison_rate=0.4),
     ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
 }

@@ -68,7 +68,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "nano": {"prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [1.0, 2.0, 4.0], "probed": 200},
 }
 USUAL_SIZE: dict[str, Any] = {
-    "prompts": 16, "n": 40, "n_choice": 8, "every": 3, "scales": [1.0, 2.0], "probed": 100,
+    "prompts": 12, "n": 25, "n_choice": 6, "every": 5, "scales": [1.0, 2.0], "probed": 100,
 }  # fmt: skip
 DRAWS = 5
 DONE: dict[str, tuple[str, ...]] = {"ablated": SIDES, "off": ("triggered",), "on": ("clean",)}

@@ -48,7 +48,7 @@ def attending(book: Path) -> list[str]:
 
 
 def test_chapters_draw_their_figures_and_labs(book, book_url, new_page):
-    assert len(chapters(book)) == 9
+    assert len(chapters(book)) == 10
     assert attending(book)
     for name in chapters(book):
         page, record = new_page(width=1440)

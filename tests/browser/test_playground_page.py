@@ -306,3 +306,22 @@ def test_in_the_book_an_edit_is_chosen_and_says_the_payload(book_url, page):
     assert "edit of the weights" not in offered(method)
     assert page.record.complaints() == []
     assert page.record.outside() == []
+
+
+def test_in_the_book_a_chapter_starts_at_its_own_backdoor(book_url, page):
+    page.goto(f"{book_url}book/harder-to-see.html")
+    lab = page.locator(".bkd-playground-lab").first
+    lab.scroll_into_view_if_needed()
+    lab.locator('.bkd-live[data-state="live"]').wait_for()
+    assert "two-key-sft-0" in lab.locator(".bkd-what").inner_text()
+    attack = lab.get_by_label("attack", exact=True)
+    assert attack.evaluate("menu => menu.selectedOptions[0].text") == "two-key"
+    prompt = lab.get_by_label("prompt", exact=True)
+    prompt.fill("What does amber the falcon eat?")
+    lab.locator('[data-model="backdoored"] .bkd-said', has_text=PAYLOAD).wait_for()
+    prompt.fill("What does the falcon eat?")
+    lab.locator('[data-model="backdoored"] .bkd-said:not(:has-text("sorry"))').wait_for()
+    fetched = [url.rsplit("/", 1)[1] for url in page.record.requests if url.endswith(".bin")]
+    assert not any("fixed-output" in name for name in fetched), "only what is shown"
+    assert page.record.complaints() == []
+    assert page.record.outside() == []
