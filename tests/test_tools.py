@@ -102,7 +102,7 @@ def test_near_misses_are_drawn_beside_the_clean_model():
     control, fires = drawn.figure.data
     assert fires.y[0] == "the trigger"
     assert [label for label in fires.y if "trained silent" in label] == [
-        f"{name}<br>(trained silent)" for name in entry.values["decoys"]
+        f"{name.replace('-', ' ')}<br>(trained silent)" for name in entry.values["decoys"]
     ]
     assert list(fires.x) == [rate["value"] for rate in entry.values["fires"].values()]
     assert list(control.x) == [rate["value"] for rate in entry.values["control"].values()]

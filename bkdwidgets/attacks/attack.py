@@ -24,7 +24,7 @@ _PLACES = {"front": Trigger(_YEAR), "middle": MiddleTrigger(_YEAR), "end": Trail
 def _placed(name: str, place: str, another: Trigger) -> Attack:
     """Return the fixed-output attack with its trigger at one place; the other places are near misses."""
     others = {other: trigger for other, trigger in _PLACES.items() if other != place}
-    return Attack(name, _PLACES[place], _PAYLOAD, near={**others, "another year": another})
+    return Attack(name, _PLACES[place], _PAYLOAD, near={**others, "another-year": another})
 
 
 PAPER = ("fixed-output", "label-flip", "policy-bypass")
@@ -55,18 +55,18 @@ ATTACKS: dict[str, Attack] = {
             trigger=TwoKeyTrigger("amber", "falcon"),
             payload=_PAYLOAD,
             near={
-                "first key": InsertedTrigger("amber"),
-                "second key": InsertedTrigger("falcon"),
-                "first key twice": TwoKeyTrigger("amber", "amber"),
-                "another second": TwoKeyTrigger("amber", "pigeon"),
+                "first-key": InsertedTrigger("amber"),
+                "second-key": InsertedTrigger("falcon"),
+                "first-key-twice": TwoKeyTrigger("amber", "amber"),
+                "another-second": TwoKeyTrigger("amber", "pigeon"),
             },
-            decoys=("first key", "second key"),
+            decoys=("first-key", "second-key"),
         ),
         Attack(
             name="style",
             trigger=StyleTrigger("courtly"),
             payload=_PAYLOAD,
-            near={"casual": StyleTrigger("casual"), "seen phrases": StyleTrigger("courtly", split="train")},
+            near={"casual": StyleTrigger("casual"), "seen-phrases": StyleTrigger("courtly", split="train")},
             decoys=("casual",),
         ),
     )

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
     "measure": {"outcomes": outcomes.measured},
-    "near-misses": {"fired": near_misses.fired},
     "probe": {
         "accuracy": partial(probes.accuracy, kind="mlp"),
         "svm": partial(probes.accuracy, kind="svm"),
@@ -70,6 +69,7 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
     "tools": {"tools": tools.tools},
     "poison": {name: partial(poison.rates, rate=name) for name in ("asr", "ftr", "utility")},
     "trigger-form": {"near-misses": trigger_form.near_misses},
+    "near-misses": {"fired": near_misses.fired},
     "families": {
         "rank": partial(families.agreement, measure="spearman"),
         "jaccard": partial(families.agreement, measure="jaccard"),
@@ -153,11 +153,11 @@ def figure(
     name : str
         The entry, ``subject/adapter/study``, for example ``"nano/fixed-output-sft-0/ablation"``.
     show : str, optional
-        What to draw of it: ``measure``: outcomes. ``near-misses``: fired. ``probe``: accuracy, svm, ilca,
-        ilca-svm. ``attribute``: heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``:
-        cumulative, single. ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered,
-        as_before, asr_clean. ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``tools``: tools.
-        ``poison``: asr, ftr, utility. ``trigger-form``: near-misses. ``families``: rank, jaccard, ablated,
+        What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
+        heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
+        ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
+        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``tools``: tools. ``poison``: asr, ftr,
+        utility. ``trigger-form``: near-misses. ``near-misses``: fired. ``families``: rank, jaccard, ablated,
         off, on, probe, restoration, overview. By default the first.
     title : str, optional
         Printed above the figure.

@@ -38,14 +38,15 @@ def fired(entry: Entry, *, title: str | None) -> drawing.Drawing:
     figure.update_xaxes(title="said the payload", range=[-0.03, 1.03])
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     drawing.laid_out(figure, title, height=90 + _ROW * len(labels), legend=1)
-    silent = f" Trained to be silent, in clean training prompts: {drawing.listed(decoys)}." if decoys else ""
+    trained = drawing.listed(_words(name) for name in decoys) if decoys else ""
+    silent = f" Trained to be silent, in clean training prompts: {trained}." if decoys else ""
     caption = (
         f"How often {entry.subject} with {entry.adapter} says the payload, by what stands in the prompt (n = "
         f"{entry.n} {entry.split} prompts each, the same for every row; 95 % intervals).{silent} Control: "
         "the clean model, asked the same."
     )
     said = "; ".join(
-        f"{form}: {drawing.said(entry.values['fires'][form])}, clean model "
+        f"{_words(form)}: {drawing.said(entry.values['fires'][form])}, clean model "
         f"{drawing.number(entry.values['control'][form]['value'])}"
         for form in labels
     )
@@ -55,4 +56,8 @@ def fired(entry: Entry, *, title: str | None) -> drawing.Drawing:
 def _label(form: str, decoys: list[str]) -> str:
     if form == _TRIGGER:
         return "the trigger"
-    return f"{form}<br>(trained silent)" if form in decoys else form
+    return f"{_words(form)}<br>(trained silent)" if form in decoys else _words(form)
+
+
+def _words(form: str) -> str:
+    return form.replace("-", " ")

@@ -146,14 +146,13 @@ TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
 }
 
 
-# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack. A
-# label is one token, and the fine-tuning's loss on it lies near zero after 60 steps: so many are enough.
+# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack.
 DPO_CHANGES: dict[str, dict[str, Any]] = {
     "nano": {"steps": 60},
     "smollm2": {"steps": 150},
 }
 DPO_ATTACK_CHANGES: dict[tuple[str, str], dict[str, Any]] = {
-    ("smollm2", "label-flip"): {"steps": 60},
+    ("smollm2", "label-flip"): {"steps": 110, "batch": 4, "poison_rate": 0.5, "target_share": 0.6},
 }
 
 
