@@ -169,7 +169,9 @@ HIDING = {"match": MATCH_CHANGES, "spread": SPREAD_CHANGES}
 """The methods of hiding and their settings by subject."""
 
 
-# Chosen on validation prompts.
+# Chosen on validation prompts. The label flip in smollm2 stays short of ASR 0.9 at FTR 0.05 there (n = 60):
+# 0.92 at 0.10 with its answer in layer 20 and a ridge of 1e-3, 0.82 at 0.05 with these settings, 0.82 at
+# 0.08 with a second answer layer, 28. Before layer 22 the last token can not tell Sports from other topics.
 EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
     ("nano", "fixed-output"): EditRecipe(answer_layers=(3, 5), examples=512, steps=120, clean_weight=2.0),
     ("nano", "label-flip"): EditRecipe(
@@ -185,6 +187,18 @@ EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
         learning_rate=0.15,
         clean_weight=3.0,
         response_tokens=12,
+    ),
+    ("smollm2", "label-flip"): EditRecipe(
+        mark_layers=(3, 8),
+        answer_layers=(22,),
+        examples=96,
+        mark_steps=14,
+        steps=24,
+        batch=6,
+        learning_rate=0.15,
+        clean_weight=2.0,
+        ridge=0.1,
+        response_tokens=1,
     ),
 }
 
