@@ -21,9 +21,10 @@ async function open(name, adapter) {
   runtime.seal();
   if (adapter) {
     const entry = index.adapters.find((one) => one.name === adapter);
+    const layout = JSON.parse(new TextDecoder().decode(await load(entry.layout)));
     const tensors = [];
-    for await (const { tensor, bytes } of tensorsOf(entry, load)) tensors.push({ ...tensor, bytes: bytes.slice() });
-    runtime.addAdapter(adapter, { ...entry, tensors });
+    for await (const { tensor, bytes } of tensorsOf({ parts: entry.parts, tensors: layout.tensors }, load)) tensors.push({ ...tensor, bytes: bytes.slice() });
+    runtime.addAdapter(adapter, { scale: entry.scale, tensors });
   }
   return runtime;
 }
