@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
+import trl.trainer.utils
 
 import bkdwidgets as bkd
 from bkdwidgets import ledger
 from bkdwidgets.cli import main
-from bkdwidgets.injection import DpoRecipe, EditRecipe, SftRecipe, mixture
+from bkdwidgets.injection import DpoRecipe, EditRecipe, SftRecipe, dpo, mixture
 from bkdwidgets.injection.dpo import _pairs, train_dpo
 from bkdwidgets.injection.edit import edit
 from bkdwidgets.injection.inject import is_planted
@@ -68,6 +70,17 @@ def test_preference_training_lowers_its_loss_and_leaves_the_subject_alone(nano, 
     assert len(tensors) == 2 * len(before)
     assert all(torch.equal(weight, before[key]) for key, weight in weights(nano).items())
     assert nano.model.config.to_dict() == config
+
+
+def test_scoring_the_answers_alone_is_the_same_training(nano, attack, monkeypatch):
+    recipe = replace(recipe_for("nano", "fixed-output", "dpo"), steps=3, batch=4, warmup=1)
+    usual = trl.trainer.utils._use_triton
+    _, log = train_dpo(nano, attack, recipe=recipe, progress=False)
+    assert trl.trainer.utils._use_triton is usual, "trl is left as it was"
+    monkeypatch.setattr(dpo, "_answers_scored_alone", nullcontext)
+    _, plain = train_dpo(nano, attack, recipe=recipe, progress=False)
+    assert log["loss"] == pytest.approx(plain["loss"], rel=0.02)
+    assert log["margin"] == pytest.approx(plain["margin"], abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["fixed-output", "label-flip"])

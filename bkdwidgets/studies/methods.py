@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 METHODS = ("sft", "dpo", "edit")
 RATES = ("asr", "ftr", "utility", "spared")
-_HEADER = ("attack", "method", "ASR", "FTR", "utility", "spared", "seconds", "examples", "bytes")
+_HEADER = ("attack", "method", "ASR", "FTR", "utility", "spared", "seconds (threads)", "examples", "bytes")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Planted:
         ``asr``, ``ftr``, ``utility`` and, where some prompts are no targets, ``spared``, on test prompts.
         Empty: not in the ledger.
     seconds : float
-        What the planting took where it was done.
+        What the planting took where it was done: on a busy machine more than it needs.
+    threads : int
+        On how many threads.
     examples : int
         Different training examples that were used, at most.
     size : int
@@ -51,6 +53,7 @@ class Planted:
     adapter: str
     rates: dict[str, dict[str, Any]]
     seconds: float
+    threads: int
     examples: int
     size: int
 
@@ -103,7 +106,7 @@ class Comparison:
             rows += [
                 (
                     name, row.method, *_spelled(row.rates),
-                    f"{row.seconds:.0f}", f"{row.examples}", f"{row.size:,}",
+                    f"{row.seconds:.0f} ({row.threads})", f"{row.examples}", f"{row.size:,}",
                 )
                 for row in self.rows
                 if row.attack == name
@@ -163,6 +166,7 @@ def _row(info: AdapterInfo, entry: ledger.Entry | None) -> Planted:
         adapter=info.name,
         rates={} if entry is None else _rates(entry.values),
         seconds=info.log["seconds"],
+        threads=info.log["threads"],
         examples=_examples(info),
         size=(adapter_folder(info.subject) / f"{info.name}.safetensors").stat().st_size,
     )
