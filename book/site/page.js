@@ -54,7 +54,8 @@
   function drawWhenIdle() {
     if (navigator.connection?.saveData || !waiting.size) return;
     const signs = ["scroll", "pointerdown", "keydown", "wheel"];
-    const idle = window.requestIdleCallback ?? ((job) => setTimeout(job, 50));
+    // A slow machine that paints all the time is never idle: it is not waited for longer than for a reader.
+    const idle = window.requestIdleCallback ? (job) => requestIdleCallback(job, { timeout: IDLE_MS }) : (job) => setTimeout(job, 50);
     let timer = 0;
     const next = () => {
       const visible = [...waiting.keys()].find(seen); // what is folded away has no width to be drawn in yet

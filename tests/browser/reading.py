@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from playwright.sync_api import TimeoutError as NotInTime
+
 SUB_PATH = "some/sub-path"
+UNDRAWN = """() => [
+    ...[...document.querySelectorAll(".bkd-figure")].filter((figure) => figure.dataset.drawn !== "true"),
+    ...[...document.querySelectorAll(".bkd-lab")].filter((lab) => !lab.querySelector(".widget-subarea > *")),
+].map((element) => `${element.className} ${element.id}: ${element.innerText.slice(0, 200)}`)"""
 
 
 @dataclass
@@ -65,8 +71,8 @@ def scroll_through(page, *, pause_ms: int = 150) -> None:
 
 
 def drawn(page) -> None:
-    """Wait until each figure and each lab of a page is drawn."""
-    page.wait_for_function("""() =>
-        [...document.querySelectorAll(".bkd-figure")].every((figure) => figure.dataset.drawn === "true") &&
-        [...document.querySelectorAll(".bkd-lab")].every((lab) => lab.querySelector(".widget-subarea > *"))
-    """)
+    """Wait until each figure and each lab of a page is drawn; what never is, is named with what it says."""
+    try:
+        page.wait_for_function(f"() => !({UNDRAWN})().length")
+    except NotInTime as error:
+        raise AssertionError(f"{page.url}: never drawn: {page.evaluate(UNDRAWN)}") from error

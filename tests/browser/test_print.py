@@ -43,8 +43,9 @@ def test_a_reader_who_sits_still_can_print_the_whole_chapter(book, book_url, new
     assert page.evaluate("scrollY") == 0
 
 
-def test_paper_has_nothing_to_press_and_no_empty_boxes(book, book_url, page):
+def test_paper_has_nothing_to_press_and_no_empty_boxes(book, book_url, new_page):
     for name in chapters(book):
+        page, _ = new_page()
         visit(page, book_url + name)
         page.emulate_media(media="print")
         for selector in (
@@ -70,7 +71,7 @@ def test_paper_has_nothing_to_press_and_no_empty_boxes(book, book_url, page):
                 .map((summary) => getComputedStyle(summary, '::after').content)"""
         )
         assert all("on the web page" in words for words in said), f"{name}: a closed fold that says nothing"
-        page.emulate_media(media="screen")
+        page.close()
 
 
 def test_a_figure_that_was_never_drawn_is_printed_in_words(book, book_url, page):
