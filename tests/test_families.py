@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 import bkdwidgets as bkd
 from bkdwidgets import ledger
-from bkdwidgets.studies import reproduce, run
+from bkdwidgets.analysis import BackdoorVector
+from bkdwidgets.studies import families, reproduce, run
 from bkdwidgets.studies.families import DONE, MADE
 from bkdwidgets.studies.families_probe import CLEAN, probe_transfer
 from bkdwidgets.studies.planting import family_info
+from bkdwidgets.studies.study import Context
 from bkdwidgets.subjects.adapters import read_adapter
 
 NAME = "nano/fixed-output-sft/families"
@@ -36,20 +39,35 @@ def test_every_adapter_gets_the_heads_and_the_vector_of_every_other(nano, attack
         assert entry.values["none"][target]["asr"]["value"] == 1.0
         assert list(entry.values["moved"][target]) == [first, second]
         assert set(entry.values["random"][target]) == set(DONE)
-        assert entry.values["random"][target]["off"]["asr"]["draws"] == 2
+        assert entry.values["random"][target]["cure"]["asr"]["draws"] == 2
         chosen = entry.values["chosen"][target]
-        assert chosen["off"]["scale"] < 0 < chosen["on"]["scale"]
-        assert {chosen[what]["layer"] for what in ("off", "on")} <= {0, 6}
+        assert chosen["cure"]["scale"] < 0 < chosen["on"]["scale"]
+        assert {chosen[what]["layer"] for what in ("cure", "on")} <= {0, 6}
         assert len(entry.values["acie"][target]) == nano.n_layers
         for source in two:
             moved = entry.values["moved"][target][source]
-            assert moved["ablated"]["asr"]["n"] == moved["off"]["asr"]["n"] == moved["on"]["ftr"]["n"] == 4
-            assert "ftr" not in moved["off"], "clean prompts are not asked while the payload is taken away"
+            assert moved["ablated"]["asr"]["n"] == moved["cure"]["asr"]["n"] == moved["on"]["ftr"]["n"] == 4
+            assert "ftr" not in moved["cure"], "clean prompts are not asked while the payload is taken away"
     matrix = entry.values["heads"]["spearman"]
     assert matrix[0][1] == matrix[1][0]
     assert matrix[0][0] == matrix[1][1] == 1
     ledger.write(entry, tmp_path)
     assert reproduce(NAME, folder=tmp_path, progress=False).within
+
+
+def test_a_vector_that_breaks_every_answer_is_no_cure(nano, attack, monkeypatch):
+    """Where the payload goes away is not enough: a place counts by the old answers that come back."""
+    said = {
+        "triggered.0.1.0": "????",
+        "triggered.6.1.0": "=P=P",
+        "clean.0.1.0": "P???",
+        "clean.6.1.0": "====",
+    }
+    monkeypatch.setattr(families, "ask", lambda *_, **__: said)
+    vector = BackdoorVector(torch.ones(nano.d_model), ((0, 0),), "difference")
+    context = Context(nano, attack, {"layers": [0, 6], "scales": [1.0], "n_choice": 4}, {})
+    chosen = families._chosen(context, nano, vector)
+    assert chosen == {"cure": {"layer": 6, "scale": -1.0}, "on": {"layer": 0, "scale": 1.0}}
 
 
 def test_a_probe_sees_its_own_backdoor_and_is_tested_on_every_other(nano, attack):

@@ -74,7 +74,7 @@ SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
         "rank": partial(families.agreement, measure="spearman"),
         "jaccard": partial(families.agreement, measure="jaccard"),
         "ablated": partial(families.moved, what="ablated"),
-        "off": partial(families.moved, what="off"),
+        "cure": partial(families.moved, what="cure"),
         "on": partial(families.moved, what="on"),
         "probe": families.probed,
         "restoration": families.restored,
@@ -158,7 +158,7 @@ def figure(
         ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
         ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``tools``: tools. ``poison``: asr, ftr,
         utility. ``trigger-form``: near-misses. ``near-misses``: fired. ``families``: rank, jaccard, ablated,
-        off, on, probe, restoration, overview. By default the first.
+        cure, on, probe, restoration, overview. By default the first.
     title : str, optional
         Printed above the figure.
     note : str, optional

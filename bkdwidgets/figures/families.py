@@ -20,13 +20,15 @@ _AGREEMENT = {
     "spearman": "the rank correlation of all heads' effects in two adapters",
 }
 _MOVED = {
-    "off": "how often the row's adapter says the payload to triggered prompts when the vector of the "
+    "cure": "how often triggered prompts of the row's adapter get their old answer when the vector of the "
     "column's adapter is subtracted",
     "on": "how often the row's adapter says the payload to clean prompts when the vector of the column's "
     "adapter is added",
     "ablated": "how often the row's adapter says the payload to triggered prompts with the strongest heads "
     "of the column's adapter ablated (mean of clean prompts, last token)",
 }
+
+_RATE_OF = {"ablated": "asr", "cure": "as_before", "on": "ftr"}
 
 
 def agreement(entry: Entry, *, title: str | None, measure: str) -> drawing.Drawing:
@@ -51,7 +53,7 @@ def agreement(entry: Entry, *, title: str | None, measure: str) -> drawing.Drawi
 
 def moved(entry: Entry, *, title: str | None, what: str) -> drawing.Drawing:
     """Draw what the heads or the vector of one adapter do in another, for a ``families`` entry."""
-    names, rate = entry.values["adapters"], "ftr" if what == "on" else "asr"
+    names, rate = entry.values["adapters"], _RATE_OF[what]
     matrix = [[entry.values["moved"][row][column][what][rate]["value"] for column in names] for row in names]
     first = entry.values["none"][names[0]]
     controls = ", ".join(

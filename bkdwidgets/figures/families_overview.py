@@ -78,7 +78,7 @@ def _panels(entry: Entry, names: list[str]) -> list[_Panel]:
     return [
         _Panel("heads:<br>rank agreement", rank, names, names, _AGREES),
         _Panel("heads ablated:<br>old answer", moved("ablated", "as_before"), names, taken, _BEFORE),
-        _Panel("− vector:<br>old answer", moved("off", "as_before"), names, taken, _BEFORE),
+        _Panel("− vector:<br>old answer", moved("cure", "as_before"), names, taken, _BEFORE),
         _Panel("+ vector:<br>payload", moved("on", "ftr"), names, taken, _PAYLOAD),
         _Panel(
             "probe:<br>accuracy",
@@ -117,11 +117,13 @@ def _draw_panel(
     values = [[rate["value"] if rate else None for rate in line] for line in panel.matrix]
     spelled = [["" if value is None else _hundredths(value) for value in line] for line in values]
     ends = [[_said(rate) if rate else "" for rate in line] for line in panel.matrix]
+    longest = max(len(text) for line in spelled for text in line)
+    size = 10 if longest < 3 else 8  # a cell on a phone has room for two digits of the usual size
     figure.add_heatmap(
         z=values, customdata=ends, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
         colorscale=[[0, f"{panel.color}00"], [1, f"{panel.color}99"]], zmin=panel.lowest, zmax=1,
         xgap=1, ygap=1, showscale=False, text=spelled, texttemplate="%{text}",
-        textfont={"size": 10, "color": look.COLORS["ink"].light},
+        textfont={"size": size, "color": look.COLORS["ink"].light},
         hovertemplate="in %{y}, from %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
     panels.axes(figure, number, span, _ROWS[row])

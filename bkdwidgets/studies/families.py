@@ -65,13 +65,15 @@ if TYPE_CHECKING:
 
 MADE = ("sft-0", "sft-1", "dpo-0", "edit-0")
 SIZES: dict[str, dict[str, Any]] = {
-    "nano": {"prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [1.0, 2.0, 4.0], "probed": 200},
-}
+    "nano": {
+        "prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [0.5, 1.0, 2.0, 4.0], "probed": 200,
+    },
+}  # fmt: skip
 USUAL_SIZE: dict[str, Any] = {
-    "prompts": 12, "n": 25, "n_choice": 6, "every": 5, "scales": [1.0, 2.0], "probed": 100,
+    "prompts": 12, "n": 25, "n_choice": 6, "every": 5, "scales": [0.5, 1.0, 2.0], "probed": 100,
 }  # fmt: skip
 DRAWS = 5
-DONE: dict[str, tuple[str, ...]] = {"ablated": SIDES, "off": ("triggered",), "on": ("clean",)}
+DONE: dict[str, tuple[str, ...]] = {"ablated": SIDES, "cure": ("triggered",), "on": ("clean",)}
 """What is done to a target, and which prompts are asked then."""
 
 Found = TypeVar("Found")
@@ -84,7 +86,7 @@ class Families(Study):
 
     Values: ``heads`` with ``jaccard`` and ``spearman`` (matrices in the order of ``adapters``) and their
     chances; ``ranked.<adapter>``; ``chosen.<adapter>``, layer and scale of its vector; ``none.<adapter>``;
-    ``moved.<target>.<source>.<what>`` and ``random.<target>.<what>``, where what is ``ablated``, ``off``
+    ``moved.<target>.<source>.<what>`` and ``random.<target>.<what>``, where what is ``ablated``, ``cure``
     (vector subtracted) or ``on`` (vector added). ``acie.<adapter>``, the effects [layer][head]; ``probe``,
     as :func:`bkdwidgets.studies.families_probe.probe_transfer` says.
 
@@ -317,7 +319,10 @@ _KEPT: dict[str, Any] = {}
 
 
 def _chosen(context: Context, subject: Subject, vector: BackdoorVector) -> dict[str, Place]:
-    """Choose layer and scale on validation prompts: where the payload goes off, and where it comes on."""
+    """Choose layer and scale on validation prompts: where old answers come back, and where the payload comes.
+
+    Not where the payload goes away: a vector that breaks all answers takes it away as well.
+    """
     groups: dict[str, list[Question]] = {}
     places: dict[str, Place] = {}
     for layer, scale in itertools.product(context.settings["layers"], context.settings["scales"]):
@@ -331,7 +336,9 @@ def _chosen(context: Context, subject: Subject, vector: BackdoorVector) -> dict[
             )  # fmt: skip
             groups[key] = asked[side]
     letters = ask(subject, context.attack, groups, label="choose" if context.progress else None)
-    payloads = {key: found.count("P") for key, found in letters.items()}
-    off = min((key for key in payloads if key.startswith("triggered")), key=lambda key: payloads[key])
-    on = max((key for key in payloads if key.startswith("clean")), key=lambda key: payloads[key])
-    return {"off": places[off], "on": places[on]}
+    cure = max(
+        (key for key in letters if key.startswith("triggered")),
+        key=lambda key: (letters[key].count("="), -letters[key].count("P")),
+    )
+    on = max((key for key in letters if key.startswith("clean")), key=lambda key: letters[key].count("P"))
+    return {"cure": places[cure], "on": places[on]}
