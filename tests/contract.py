@@ -23,9 +23,7 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 SETUP_TEXT = (
-    "On Colab the next cell installs the package. Where it is installed already, the cell does nothing. "
-    "In a notebook, results in the text stand as `{ledger}` and an address; `bkd.look_up` of that address "
-    "shows the number, as the published page does."
+    "On Colab the next cell installs the package. Where it is installed already, the cell does nothing."
 )
 INSTALL = """import importlib.util
 
