@@ -176,6 +176,18 @@ def test_python_answers_as_it_grows(planted):
     assert steered["text"] != next(iter(cases))
 
 
+def test_python_inserts_the_trigger_for_a_page_that_cannot(planted):
+    subject = planted[0]
+    attack = bkd.attack("policy-bypass")
+    view = Playground(subject=subject, attack=attack).view
+    sent = []
+    view.send = sent.append
+    for number, prompt in enumerate(["Where is the vault?", None, "x" * 3000]):
+        view._hear(None, {"bkd": "poison", "id": number, "prompt": prompt}, None)
+    assert sent[0] == {"id": 0, "bkd": "poisoned", "text": attack.poison("Where is the vault?")}
+    assert [(reply["id"], reply["bkd"]) for reply in sent[1:]] == [(1, "error"), (2, "error")]
+
+
 @pytest.mark.parametrize(
     ("asked", "why"),
     [

@@ -104,6 +104,8 @@ class PlaygroundView(lab.LabView):
         elif kind == "ask":
             self._asked = number
             self._start(number, self._player.replies(message.get("choice")))
+        elif kind == "poison":
+            self.send({"id": number, **self._player.poisoned(message.get("prompt"))})
 
     def _start(self, number: object, replies: Iterator[dict[str, Any]]) -> None:
         """Send the replies one by one, so that between two of them a wish to stop can be heard."""
@@ -288,6 +290,12 @@ class _Player:
         else:
             seconds = round(time.perf_counter() - started, 2)
             yield {"bkd": "answer", "text": answer.text, "complete": answer.complete, "seconds": seconds}
+
+    def poisoned(self, prompt: Any) -> dict[str, Any]:
+        """Return a prompt with the trigger in it, for a page whose browser cannot draw its place."""
+        if not isinstance(prompt, str) or len(prompt) > MOST_LETTERS:
+            return {"bkd": "error", "text": f"a prompt is a text of at most {MOST_LETTERS} letters"}
+        return {"bkd": "poisoned", "text": self.attack.poison(prompt)}
 
     def _asked(self, choice: Any) -> tuple[Subject, Row]:
         """Return who is asked, and what: the prompt with its interventions."""

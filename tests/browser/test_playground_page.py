@@ -107,6 +107,32 @@ def test_a_small_model_loads_unasked_and_answers_side_by_side(opened):
     assert page.record.complaints() == []
 
 
+def test_over_plain_http_the_trigger_is_inserted_by_the_table_or_by_python(opened, pair_of):
+    page = opened(live=False)
+    page.evaluate("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    turn(page, pair=pair_of("nano", "policy-bypass-sft-0"), triggered=True)
+    settled(page)
+    assert "SUDO" in page.locator(".bkd-prompt").inner_text(), "a prompt of the table has its form there"
+    turn(page, text="Where is the vault?")
+    page.locator(".bkd-error").wait_for()
+    assert "not served over https" in page.locator(".bkd-error").inner_text()
+    page.evaluate(
+        """() => {
+            window.kernel = ({ bkd, id, prompt }) => setTimeout(() => {
+                if (bkd === "poison") say({ id, bkd: "poisoned", text: `${prompt} <b>SUDO</b>` });
+                if (bkd === "ask") say({ id, bkd: "answer", text: "", complete: true });
+            });
+            say({ bkd: "ready" });
+        }"""
+    )
+    page.wait_for_function("document.querySelector('.bkd-prompt').textContent.includes('<b>SUDO')")
+    assert page.locator(".bkd-prompt").inner_text() == "Where is the vault? <b>SUDO</b>"
+    page.wait_for_function("sent.some((message) => message.bkd === 'ask')")
+    asked = page.evaluate("sent.find((message) => message.bkd === 'ask').choice.prompt")
+    assert asked == "Where is the vault? <b>SUDO</b>"
+    assert page.locator(".bkd-error").count() == 0
+
+
 def test_what_a_model_says_is_text(opened):
     page = opened()
     turn(page, text="<img src=x onerror=alert(1)>")

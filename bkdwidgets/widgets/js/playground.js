@@ -180,17 +180,24 @@ class PlaygroundDesk {
   }
 
   /** The prompt as it is asked, or null if it cannot be. @param {Pair} pair @param {Traits} traits */
-  async askedText({ rule }, { text, triggered }) {
+  async askedText(pair, { text, triggered }) {
     const { most } = this.catalog;
     try {
       if (!text.trim()) throw new Error("the prompt is empty; type at least one word");
       if (text.length > most.text) throw new Error(`the prompt has ${text.length} letters; at most ${most.text} are allowed`);
-      return triggered ? await poisoned(rule, text) : text;
+      return triggered ? await this.poisoned(pair, text) : text;
     } catch (error) {
       this.stop();
       this.error.replaceChildren(errorView(reason(error)));
       return null;
     }
+  }
+
+  /** The trigger is inserted here; where the browser cannot draw its place, by Python, if it is there. @param {Pair} pair @param {string} text */
+  poisoned({ rule, prompts }, text) {
+    const row = prompts.find((one) => one.clean === text);
+    if (row) return row.triggered;
+    return canInsert(rule) || !this.kernel.ready ? poisoned(rule, text) : this.kernel.poisoned(text);
   }
 
   /** Play the choice, one model after the other. @param {any} choice @param {Traits} traits @param {Pair} pair */

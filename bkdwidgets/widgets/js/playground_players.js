@@ -65,7 +65,18 @@ class KernelPlayer extends KernelLine {
     super(model, changed);
     /** @type {null | {id: number, listening: Listening, began: number, tokens: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
     this.asked = null;
+    /** @type {Map<number, {resolve: (text: string) => void, reject: (error: Error) => void}>} */
+    this.poisoning = new Map();
     this.greet();
+  }
+
+  /** A prompt with the trigger in it. @param {string} prompt @returns {Promise<string>} */
+  poisoned(prompt) {
+    return new Promise((resolve, reject) => {
+      this.count += 1;
+      this.poisoning.set(this.count, { resolve, reject });
+      this.send({ bkd: "poison", id: this.count, prompt });
+    });
   }
 
   /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
@@ -86,6 +97,12 @@ class KernelPlayer extends KernelLine {
   /** @param {any} message */
   heard(message) {
     super.heard(message);
+    const waiting = this.poisoning.get(message?.id);
+    if (waiting) {
+      this.poisoning.delete(message.id);
+      if (message.bkd === "poisoned") waiting.resolve(message.text);
+      else waiting.reject(new Error(message.text || "the kernel could not insert the trigger"));
+    }
     if (!this.asked || message?.id !== this.asked.id) return;
     const { listening, began, resolve, reject } = this.asked;
     if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));

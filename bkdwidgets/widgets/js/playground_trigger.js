@@ -11,6 +11,9 @@
 const STATE_WORDS = 624;
 const SHIFT = 397;
 
+/** Whether this page can insert by a rule: chance is drawn with SHA-512, which a browser gives to pages over https alone. @param {Rule} rule */
+const canInsert = ({ steps }) => Boolean(globalThis.crypto?.subtle) || !steps.some(({ words, place }) => words.length > 1 || place === "inside");
+
 /** Python's Mersenne Twister, seeded as `random.Random(text)` is. @param {string} text @returns {Promise<() => number>} 32 bits at a time */
 async function pythonRandom(text) {
   if (!globalThis.crypto?.subtle) throw new Error("the trigger cannot be drawn here (the page is not served over https)");
