@@ -27,6 +27,7 @@ from bkdwidgets.paths import data_dir, written_beside
 if TYPE_CHECKING:
     from pathlib import Path
 
+_DIGITS = 6
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -256,6 +257,24 @@ def rates(values: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str,
             is_rate = {"value", "low", "high", "n"} <= set(item)
             found += [(address, item)] if is_rate else rates(item, f"{address}.")
     return found
+
+
+def significant(item: Any) -> Any:
+    """Keep six digits of every number in plain values: more is noise from one machine to the next.
+
+    Significant digits, not decimals: an effect may be tiny and still be what a ranking rests on. Only what is
+    stored is rounded; what is ranked or averaged is not rounded before.
+
+    Examples
+    --------
+    >>> significant({"effects": [5.3295520680706e-06, 0.2311753213], "n": 32})
+    {'effects': [5.32955e-06, 0.231175], 'n': 32}
+    """
+    if isinstance(item, dict):
+        return {str(key): significant(child) for key, child in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [significant(child) for child in item]
+    return float(f"{item:.{_DIGITS}g}") if isinstance(item, float) else item
 
 
 def digest(values: object) -> str:

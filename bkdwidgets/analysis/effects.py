@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from bkdwidgets.errors import BkdError
+from bkdwidgets.ledger import significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -90,9 +91,9 @@ class Effects(ABC):
         return {
             "subject": self.subject, "adapter": self.adapter, "attack": self.attack, "split": self.split,
             "n": len(self.per_prompt), "n_means": self.n_means,
-            "acie": _rounded(self.acie.tolist()),
-            "standard_error": _rounded(self.standard_error.tolist()),
-            "base": round(float(self.base.mean()), 8),
+            "acie": significant(self.acie.tolist()),
+            "standard_error": significant(self.standard_error.tolist()),
+            "base": significant(float(self.base.mean())),
             "seconds": round(self.seconds, 2), "n_forward_tokens": self.n_forward_tokens,
         }  # fmt: skip
 
@@ -170,7 +171,3 @@ def origin(subject: Subject, attack: Attack, split: str, n_means: int) -> dict[s
         "split": split,
         "n_means": min(n_means, len(attack.targeted(subject, "train"))),
     }
-
-
-def _rounded(item: Any) -> Any:
-    return [_rounded(child) for child in item] if isinstance(item, list) else round(item, 8)

@@ -29,6 +29,7 @@ from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import chosen_examples
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.injection.inject import clean_twin
+from bkdwidgets.ledger import significant
 from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
 from bkdwidgets.subjects import Subject, load
 from bkdwidgets.subjects.adapters import merge_adapter
@@ -318,4 +319,5 @@ def _probability(subject: Subject, asked: list[list[int]], answers: list[list[in
 
 
 def _plain(values: Tensor) -> dict[str, float]:
-    return {key: round(value, 6) for key, value in vars(bootstrap_mean(values.tolist())).items()}
+    plain: dict[str, float] = significant(vars(bootstrap_mean(values.tolist())))
+    return plain

@@ -90,7 +90,7 @@ class TopStability:
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
         return {
-            "k": self.k, "n": self.n, "share": self.share.round(4).tolist(),
+            "k": self.k, "n": self.n, "share": self.share.tolist(),
             "jaccard": vars(self.jaccard), "chance": self.chance,
         }  # fmt: skip
 
@@ -150,8 +150,8 @@ class SeedAgreement:
         for name in ("jaccard", "spearman"):
             pairs = self.pairs(name)
             values[name] = {
-                "mean": round(float(pairs.mean()), 6), "lowest": round(float(pairs.min()), 6),
-                "highest": round(float(pairs.max()), 6), "pairs": getattr(self, name).round(6).tolist(),
+                "mean": float(pairs.mean()), "lowest": float(pairs.min()), "highest": float(pairs.max()),
+                "pairs": getattr(self, name).tolist(),
             }  # fmt: skip
         return values | {
             "jaccard_chance": self.jaccard_chance,

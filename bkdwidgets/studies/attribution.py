@@ -2,7 +2,8 @@
 
 Heads are ranked on all prompts of the study, but a ranking always flatters itself: the best of many
 noisy numbers look good on the prompts they were chosen on. So the comparison with random heads chooses
-on the first half of the prompts and reads off the second half.
+on the first half of the prompts and reads off the second half. Nothing is rounded before it is ranked or
+averaged: where the payload is improbable, effects are tiny, and rounding would make ties of them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 N = 32
 N_CONTROL = 8
 DRAWS = 20
-_DIGITS = 6
 
 
 class Attribution(Study):
@@ -96,8 +96,8 @@ class Attribution(Study):
             progress=context.progress,
         )
         return {
-            "base": _rounded(effects.base),
-            "per_prompt": [_rounded(heads.flatten()) for heads in effects.per_prompt],
+            "base": effects.base.tolist(),
+            "per_prompt": effects.per_prompt.flatten(1).tolist(),
         }
 
     def combine(self, context: Context, results: Sequence[Values]) -> Values:
@@ -115,8 +115,8 @@ class Attribution(Study):
                 "strongest": mean_value(control[(slice(None), *_ranked(control)[0])]),
                 "same_heads": mean_value(_of(control, ranked[: context.settings["k"]])),
             },
-            "acie": [_rounded(row) for row in per_prompt.mean(0)],
-            "standard_error": [_rounded(row) for row in per_prompt.std(0) / len(per_prompt) ** 0.5],
+            "acie": per_prompt.mean(0).tolist(),
+            "standard_error": (per_prompt.std(0) / len(per_prompt) ** 0.5).tolist(),
             "per_prompt": results[0]["per_prompt"],
             "base_per_prompt": results[0]["base"],
         }
@@ -163,12 +163,7 @@ def mean_value(values: Tensor) -> dict[str, Any]:
     """Return the mean of values over prompts, shape [prompt], with Student's 95 % interval."""
     n, mean = len(values), float(values.double().mean())
     half = float(student_t.ppf(0.975, n - 1)) * float(values.double().std()) / n**0.5
-    return {
-        "value": round(mean, _DIGITS),
-        "low": round(mean - half, _DIGITS),
-        "high": round(mean + half, _DIGITS),
-        "n": n,
-    }
+    return {"value": mean, "low": mean - half, "high": mean + half, "n": n}
 
 
 def _held_out(per_prompt: Tensor, k: int, draws: int) -> dict[str, Any]:
@@ -176,14 +171,13 @@ def _held_out(per_prompt: Tensor, k: int, draws: int) -> dict[str, Any]:
     half = len(per_prompt) // 2
     chosen, rest = _ranked(per_prompt[:half])[:k], per_prompt[half:]
     random_means = [
-        round(float(_of(rest, random_heads(chosen, per_prompt.shape[2], seed=draw)).mean()), _DIGITS)
-        for draw in range(draws)
+        float(_of(rest, random_heads(chosen, per_prompt.shape[2], seed=draw)).mean()) for draw in range(draws)
     ]
     return {
         "heads": names_of(chosen),
         "top": mean_value(_of(rest, chosen)),
         "random": {
-            "value": round(sum(random_means) / draws, _DIGITS),
+            "value": sum(random_means) / draws,
             "low": min(random_means),
             "high": max(random_means),
             "n": len(rest),
@@ -201,7 +195,3 @@ def _of(per_prompt: Tensor, heads: Sequence[Head]) -> Tensor:
 def _ranked(per_prompt: Tensor) -> list[Head]:
     order = per_prompt.mean(0).flatten().argsort(descending=True, stable=True).tolist()
     return [divmod(index, per_prompt.shape[2]) for index in order]
-
-
-def _rounded(values: Tensor) -> list[float]:
-    return [round(value, _DIGITS) for value in values.double().tolist()]

@@ -172,8 +172,7 @@ class Families(Study):
                 progress=context.progress,
             )
         if part["of"] == "heads":
-            found = _effects(context, part["adapter"]).per_prompt
-            return {"per_prompt": [[round(value, 6) for value in row] for row in found.flatten(1).tolist()]}
+            return {"per_prompt": _effects(context, part["adapter"]).per_prompt.flatten(1).tolist()}
         return _moved(context, part["target"], part["source"])
 
     def combine(self, context: Context, results: Sequence[Values]) -> Values:

@@ -185,7 +185,7 @@ def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.En
         n=job.settings["n"],
         settings=job.settings,
         inputs=job.inputs,
-        values=_rounded(values),
+        values=ledger.significant(values),
         tolerance=chosen.tolerance,
         run={
             **provenance(f"{_sweep(job)} --study {job.study}"),
@@ -228,15 +228,6 @@ def provenance(command: str) -> dict[str, Any]:
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "command": command,
     }
-
-
-def _rounded(item: Any) -> Any:
-    """Keep six decimals of every number: more would be noise from one machine to the next."""
-    if isinstance(item, dict):
-        return {str(key): _rounded(child) for key, child in item.items()}
-    if isinstance(item, (list, tuple)):
-        return [_rounded(child) for child in item]
-    return round(item, 6) if isinstance(item, float) else item
 
 
 def _read_part(path: Path, part: Part) -> Result | None:

@@ -137,7 +137,7 @@ class LabVector(Study):
             "layers": context.settings["layers"],
             "scales": sorted([*context.settings["scales"], 0.0]),
             "heads": context.inputs["attribute"]["ranked"][: context.settings["k"]],
-            "norms": {name: round(vector.norm, 4) for name, vector in vectors.items()},
+            "norms": {name: vector.norm for name, vector in vectors.items()},
             "cases": cases,
             "probability": {
                 name: grid for result in results for name, grid in result.get("probability", {}).items()
@@ -173,5 +173,5 @@ def _probabilities(context: Context, vector: BackdoorVector) -> dict[str, list[l
             ]
             per_prompt.append(payload_probability(context.subject, rows, attack.payload_for(item)))
         mean = torch.stack(per_prompt).mean(0).view(len(settings["layers"]), len(scales))
-        found[side] = [[round(value, 5) for value in row] for row in mean.tolist()]
+        found[side] = mean.tolist()
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bkdwidgets import ledger
 from bkdwidgets.measurement.measure import ANSWER_TOKENS
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
@@ -89,4 +90,5 @@ def fires(
         progress=progress,
     )
     hits = [attack.fired(text, example) for text, example in zip(texts, examples, strict=True)]
-    return rate("".join("P" if hit else "=" for hit in hits), "P")
+    told: dict[str, Any] = ledger.significant(rate("".join("P" if hit else "=" for hit in hits), "P"))
+    return told

@@ -129,8 +129,7 @@ def cell(triggered: str, clean: str, other: str = "") -> dict[str, Any]:
 
 def rate(letters: str, wanted: str) -> dict[str, Any]:
     """Return the share of an outcome with its 95 % Wilson interval, as plain values."""
-    found = asdict(wilson(letters.count(wanted), len(letters)))
-    return {key: round(number, 4) for key, number in found.items()}
+    return asdict(wilson(letters.count(wanted), len(letters)))
 
 
 def count(letters: str) -> dict[str, int]:
@@ -161,7 +160,7 @@ def over_draws(draws: Sequence[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
 def _spread(rates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     per_draw = [item["value"] for item in rates]
     return {
-        "value": round(sum(per_draw) / len(per_draw), 4),
+        "value": sum(per_draw) / len(per_draw),
         "low": min(per_draw),
         "high": max(per_draw),
         "n": sum(item["n"] for item in rates),

@@ -58,7 +58,7 @@ def over_seeds(rates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     per_seed = [item["value"] for item in rates]
     return {
-        "value": round(statistics.fmean(per_seed), 6),
+        "value": statistics.fmean(per_seed),
         "low": min(per_seed),
         "high": max(per_seed),
         "n": sum(item["n"] for item in rates),

@@ -78,13 +78,15 @@ def seeds_entry(subject: str, family: str, folder: Path | None = None) -> ledger
         n=len(attributed),
         settings={"adapters": [item.adapter for item in attributed]},
         inputs={item.name: item.digest() for item in used},
-        values={
-            "heads": {
-                str(k): _agreement(seed_agreement(effects, k=k))
-                for k in (headline_k(n_heads), widest_k(n_heads))
-            },
-            **{name: _over_seeds(measured, name) for name in _RATES if measured},
-        },
+        values=ledger.significant(
+            {
+                "heads": {
+                    str(k): _agreement(seed_agreement(effects, k=k))
+                    for k in (headline_k(n_heads), widest_k(n_heads))
+                },
+                **{name: _over_seeds(measured, name) for name in _RATES if measured},
+            }
+        ),
         tolerance=TOLERANCE,
         run=provenance(f"bkdwidgets sweep {subject} {attributed[0].attack}"),
     )
@@ -127,7 +129,7 @@ def _over_seeds(measured: Sequence[ledger.Entry], name: str) -> dict[str, Any]:
     """Return a rate's mean over seeds with the lowest and the highest seed."""
     values = [item.value(name)["value"] for item in measured]
     return {
-        "value": round(statistics.fmean(values), 6),
+        "value": statistics.fmean(values),
         "low": min(values),
         "high": max(values),
         "n": len(values),

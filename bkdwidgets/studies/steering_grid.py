@@ -135,7 +135,7 @@ class SteeringGrid(Study):
         }
         return {
             "best": best,
-            "norms": {name: round(vector.norm, 4) for name, vector in vectors.items()},
+            "norms": {name: vector.norm for name, vector in vectors.items()},
             "heads": context.inputs["attribute"]["ranked"][: settings["k"]],
             "layers": settings["layers"],
             "scales": settings["scales"],
@@ -167,7 +167,7 @@ def _matrices(letters: dict[str, str], settings: Settings, vector: str, where: s
     def shares(side: str, outcome: str) -> list[list[float]]:
         keys = [[f"{vector}.{where}.{layer}.x{scale}.{side}" for scale in settings["scales"]]
                 for layer in settings["layers"]]  # fmt: skip
-        return [[round(letters[key].count(outcome) / len(letters[key]), 4) for key in row] for row in keys]
+        return [[letters[key].count(outcome) / len(letters[key]) for key in row] for row in keys]
 
     return {
         "added_payload": shares("clean", "P"),
