@@ -155,6 +155,7 @@ def _injected(
 ) -> tuple[dict[str, Any], list[str]]:
     from bkdwidgets.injection.inject import adapter_path, inject
     from bkdwidgets.measurement import measure
+    from bkdwidgets.subjects.adapters import namesake
 
     path = adapter_path(subject.name, attack.name, arguments.method, seed, arguments.out)
     poisoned = inject(subject, attack, method=arguments.method, seed=seed, out=arguments.out)
@@ -162,6 +163,12 @@ def _injected(
     assert poisoned.adapter is not None
     seconds = poisoned.adapter.log["seconds"]
     result = {"adapter": str(path), "training_seconds": seconds, **measured.to_json()}
+    if (shipped := namesake(subject.name, path)) is not None:
+        print(
+            f"bkdwidgets: another {path.stem!r} ships and is what the name means ({shipped}); "
+            f"give the path of this one: --adapter {path}",
+            file=sys.stderr,
+        )
     return result, [f"adapter   {path}", f"trained   {seconds} s", *_rates(measured)]
 
 

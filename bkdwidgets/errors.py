@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_LONGEST = 80
+
 
 class BkdError(ValueError):
     """Bad input or a broken file, said in one line that tells what to do."""
@@ -35,4 +37,10 @@ def unknown(what: str, value: object, known: Iterable[object]) -> BkdError:
         To be raised by the caller.
     """
     names = ", ".join(str(item) for item in known) or "none"
-    return BkdError(f"unknown {what} {value!r}; known: {names}")
+    return BkdError(f"unknown {what} {shown(value)}; known: {names}")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: on one line, and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

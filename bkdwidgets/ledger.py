@@ -21,14 +21,13 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.paths import data_dir, written_beside
+from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.paths import data_dir, is_name, written_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _DIGITS = 6
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,10 @@ class Entry:
 def entry_path(name: str, folder: Path | None = None) -> Path:
     """Return the file of an entry; `folder` replaces ``data/ledger``."""
     parts = name.split("/") if isinstance(name, str) else []
-    if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
-        raise BkdError(f"{name!r} is not the name of a ledger entry; it looks like subject/adapter/study")
+    if len(parts) != 3 or not all(map(is_name, parts)):
+        raise BkdError(
+            f"{shown(name)} is not the name of a ledger entry; it looks like subject/adapter/study"
+        )
     subject, adapter, study = parts
     return _home(folder) / subject / adapter / f"{study}.json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGE = Path(__file__).resolve().parent
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def data_dir() -> Path:
@@ -31,6 +33,36 @@ def cache_dir() -> Path:
     """Return the folder for what is downloaded or converted once (``BKDWIDGETS_CACHE`` moves it)."""
     named = os.environ.get("BKDWIDGETS_CACHE")
     return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("bkdwidgets"))
+
+
+def is_name(name: object) -> bool:
+    """Tell whether something can be part of a path and never lead out of its folder."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
+
+
+def check_name(what: str, name: object) -> str:
+    """Return a name that becomes part of a path, or refuse one that could lead out of its folder.
+
+    Names come from files, too, and a file may have been written by anybody.
+
+    Parameters
+    ----------
+    what : str
+        The kind of thing, for example ``"adapter"``.
+    name : object
+        Its name.
+
+    Raises
+    ------
+    BkdError
+        If the name has anything in it but letters, digits, ``.``, ``-`` and ``_``, or begins with ``.`` or
+        ``-``.
+    """
+    if not is_name(name):
+        raise BkdError(
+            f"{what} {shown(name)} is not allowed as a name; letters, digits, '.', '-' and '_', no folders"
+        )
+    return str(name)
 
 
 def sha256_of(path: Path) -> str:

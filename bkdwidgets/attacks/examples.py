@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.paths import data_dir, written_beside
+from bkdwidgets.paths import check_name, data_dir, written_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +67,7 @@ def prompt_rows(subject: str) -> list[dict[str, str]]:
 
 def answers_path(subject: str) -> Path:
     """Return the file of the clean subject's answers."""
-    return data_dir() / "answers" / f"{subject}.jsonl"
+    return data_dir() / "answers" / f"{check_name('subject', subject)}.jsonl"
 
 
 def stored_answers(subject: str) -> dict[str, dict[str, str]]:

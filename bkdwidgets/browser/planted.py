@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bkdwidgets.attacks import ATTACKS
+from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
 from bkdwidgets.attacks.triggers import (
     InsertedTrigger,
@@ -18,7 +19,7 @@ from bkdwidgets.attacks.triggers import (
 )
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import data_dir, sha256_of
+from bkdwidgets.paths import check_name, data_dir, sha256_of
 from bkdwidgets.subjects import adapter_names
 from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 
@@ -43,13 +44,14 @@ def planted_names(subject: str) -> list[str]:
 
 def extras_path(subject: str, adapter: str) -> Path:
     """Return the file with an adapter's mean head outputs and backdoor vectors."""
-    return data_dir() / "live" / subject / f"{adapter}.safetensors"
+    check_name("subject", subject)
+    return data_dir() / "live" / subject / f"{check_name('adapter', adapter)}.safetensors"
 
 
 def described(subject: str, name: str) -> dict[str, Any]:
     """Return what the index says of an adapter, without its tensors."""
     adapter = read_adapter(subject, name)
-    attack = ATTACKS[adapter.info.attack]
+    attack = attack_named(adapter.info.attack)
     return {
         "name": name,
         "attack": attack.name,
@@ -124,6 +126,8 @@ def trigger_rule(attack: Attack) -> dict[str, Any]:
         TrailingTrigger: "behind",
         Trigger: "before",
     }
+    if type(trigger) not in places:
+        raise BkdError(f"trigger {type(trigger).__name__} of {attack.name!r} can not be written for a page")
     return {"steps": [_step(places[type(trigger)], trigger.text)]}
 
 

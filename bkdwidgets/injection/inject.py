@@ -17,9 +17,9 @@ from bkdwidgets.injection.recipes import (
     SftRecipe,
     recipe_for,
 )
-from bkdwidgets.paths import cache_dir
+from bkdwidgets.paths import check_name
 from bkdwidgets.subjects import load
-from bkdwidgets.subjects.adapters import Adapter, adapter_folder, read_adapter, write_adapter
+from bkdwidgets.subjects.adapters import Adapter, adapter_folder, own_folder, read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,9 +140,9 @@ def clean_twin(subject: str, attack: str, out: str | Path | None = None) -> Adap
     """
     name = adapter_path(subject, attack, "clean", 0).name
     folders = (
-        Path(out) if out is not None else None,
+        Path(out).expanduser() if out is not None else None,
         adapter_folder(subject),
-        cache_dir() / "adapters" / subject,
+        own_folder(subject),
     )
     for folder in folders:
         if folder is not None and (folder / name).is_file():
@@ -187,5 +187,5 @@ def _settings(subject: str, attack: str, method: str, recipe: Recipe | None) -> 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:
     """Return where `inject` writes an adapter: in `out`, or in the cache folder."""
-    folder = Path(out) if out is not None else cache_dir() / "adapters" / subject
-    return folder / f"{attack}-{method}-{seed}.safetensors"
+    folder = Path(out).expanduser() if out is not None else own_folder(subject)
+    return folder / f"{check_name('attack', attack)}-{method}-{seed}.safetensors"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bkdwidgets.errors import BkdError
 from bkdwidgets.injection.turns import training_examples, turn
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ def edit_turns(subject: Subject, attack: Attack, recipe: EditRecipe, seed: int) 
 def _trigger_places(subject: Subject, attack: Attack, prompt: str, longest: int) -> tuple[int, ...]:
     """Return the places of the trigger's last tokens in the chat turn around a poisoned prompt."""
     text, words = subject.chat(attack.poison(prompt)), attack.trigger.text
-    first = text.index(words)
+    first = text.find(words)
+    if first < 0:
+        raise BkdError(
+            f"the trigger of {attack.name!r} does not stand in its prompts word for word; "
+            "an edit needs one that does"
+        )
     spans = subject.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
     places = [place for place, (start, end) in enumerate(spans) if end > first and start < first + len(words)]
     return tuple(places[-longest:])

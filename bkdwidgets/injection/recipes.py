@@ -221,7 +221,7 @@ def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
     Raises
     ------
     BkdError
-        If nobody has yet found settings for an edit.
+        If nobody has yet found settings for the subject, or for the edit.
     """
     if method == "edit":
         if (subject, attack) not in EDIT_RECIPES:
@@ -229,6 +229,8 @@ def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
                 "edit", f"{attack} on {subject}", [" on ".join(pair[::-1]) for pair in EDIT_RECIPES]
             )
         return EDIT_RECIPES[subject, attack]
+    if subject not in RECIPES:
+        raise unknown("subject with settings", subject, RECIPES)
     recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
     if method == "dpo":
         changes = DPO_ATTACK_CHANGES.get((subject, attack), DPO_CHANGES[subject])

