@@ -54,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     book.add_argument("--port", type=int, default=8000, help="port for --serve (default: 8000)")
     book.set_defaults(command=_book)
 
+    notebook = verbs.add_parser("notebook", help="write a chapter as a notebook for readers")
+    notebook.add_argument("chapter", help="for example ablate")
+    notebook.add_argument(
+        "--solutions", action="store_true", help="with the solutions of its exercises (default: without)"
+    )
+    notebook.add_argument("--out", type=Path, help="the file (default: CHAPTER.ipynb in this folder)")
+    notebook.set_defaults(command=_notebook)
+
     inject = _verb(verbs, "inject", _inject, "plant an attack in a subject and measure it")
     inject.add_argument(
         "--method",
@@ -125,6 +133,20 @@ def _book(arguments: argparse.Namespace) -> int:
     page = build(out=arguments.out, changed=arguments.changed)
     if arguments.serve:
         serve(page, arguments.port)
+    return 0
+
+
+def _notebook(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.book import builder
+
+    try:
+        from bkdwidgets.book import edition
+    except ImportError as error:
+        needed = "pip install 'bkdwidgets[book]'"
+        raise BkdError(f"the package {error.name} is not installed; install with: {needed}") from error
+    target: Path = arguments.out or Path(f"{arguments.chapter}.ipynb")
+    edition.write(builder.clone(), arguments.chapter, target, solutions=arguments.solutions)
+    print(target)
     return 0
 
 

@@ -117,11 +117,12 @@ def test_licenses_cover_the_bundles():
 
 @needs_book
 def test_every_address_follows_from_the_one_in_pyproject(tmp_path):
-    from bkdwidgets.book.page import address, colab
+    from bkdwidgets.book.addresses import address, colab, site
 
     assert re.fullmatch(r"https://github\.com/[^/]+/[^/]+", address(ROOT))
     (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/a/b/"\n')
-    assert colab(address(tmp_path)) == "https://colab.research.google.com/github/a/b/blob/main/"
+    assert colab(address(tmp_path)) == "https://colab.research.google.com/github/a/b/blob/notebooks/"
+    assert site(address(tmp_path)) == "https://a.github.io/b/"
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     with pytest.raises(BkdError, match="Repository"):
         address(tmp_path)

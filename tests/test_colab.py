@@ -1,14 +1,15 @@
 """Each chapter as Colab runs it: its own install cell in an environment that has a kernel and nothing else.
 
-The install cell's address is turned to a wheel of this tree; all else is as a reader finds it: no clone, no
-account, no outputs from a build. The solutions of the exercises run after the chapter, in its kernel. This
-takes minutes: it runs when asked for (``pytest -m colab``), and under CI.
+What runs are the editions that readers get, the solutions behind the chapter. The install cell's address is
+turned to a wheel of this tree; all else is as a reader finds it: no clone, no account, no outputs from a
+build. This takes minutes: it runs when asked for (``pytest -m colab``), and under CI.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,9 +19,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
-    "Repository"
-]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ADDRESS = re.compile(rf"git\+{re.escape(PROJECT['urls']['Repository'])}(?:@[0-9a-f]{{40}})?(?=\\?\")")
+"""What an install cell installs from: the repository, mostly at a commit."""
 SCRIPT = ROOT / ".github" / "run_chapters.py"
 NOT_A_READERS = {"PYTHONPATH", "BKDWIDGETS_STATIC", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "VIRTUAL_ENV"}
 
@@ -72,10 +73,13 @@ def test_the_wheel_has_all_data(wheel):
 def test_each_chapter_and_its_solutions_run_where_only_its_install_cell_installs(
     wheel, colab, tmp_path, capsys
 ):
-    for chapter in (ROOT / "book").glob("*.ipynb"):
-        text = chapter.read_text(encoding="utf-8")
-        assert f"git+{ADDRESS}" in text, chapter.name
-        (tmp_path / chapter.name).write_text(text.replace(f"git+{ADDRESS}", wheel.as_uri()), encoding="utf-8")
+    edition = pytest.importorskip("bkdwidgets.book.edition", reason="the extra 'book' is not installed")
+    notebooks = tmp_path / "notebooks"
+    edition.write_all(ROOT, notebooks)
+    for notebook in notebooks.rglob("*.ipynb"):
+        text, n = ADDRESS.subn(wheel.as_uri(), notebook.read_text(encoding="utf-8"))
+        assert n == 1, notebook.name
+        notebook.write_text(text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name not in NOT_A_READERS}
     environment |= {
         "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),  # the versions that this tree was tested with
@@ -83,7 +87,7 @@ def test_each_chapter_and_its_solutions_run_where_only_its_install_cell_installs
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the user's home
     }
     with capsys.disabled():  # a line per chapter, as they end
-        done = subprocess.run([colab, SCRIPT, tmp_path], cwd=tmp_path, env=environment, check=False)
+        done = subprocess.run([colab, SCRIPT, notebooks], cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, "the chapters that broke are named above"
     where = "import bkdwidgets; print(bkdwidgets.__file__)"
     said = subprocess.run(
@@ -92,19 +96,35 @@ def test_each_chapter_and_its_solutions_run_where_only_its_install_cell_installs
     assert said.stdout.startswith(str(colab.parents[1])), "the chapters imported the package from elsewhere"
 
 
-def test_solutions_are_the_python_blocks_below_the_exercises():
+def test_what_runs_is_the_chapter_with_its_solutions(tmp_path, monkeypatch, capsys):
     nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbclient")
     spec = importlib.util.spec_from_file_location("run_chapters", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    cells = [
-        nbformat.v4.new_markdown_cell("# A\n\n```python\nshown = 1\n```"),
-        nbformat.v4.new_code_cell("k = 1"),
-        nbformat.v4.new_markdown_cell("## Exercises\n\n```python\na = 1\n```\n\n```\nno code\n```"),
-        nbformat.v4.new_markdown_cell("- In a list:\n\n  ```python\n  if a:\n      b = 2\n  ```"),
-    ]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    assert script.solutions(notebook) == ["a = 1\n", "if a:\n    b = 2\n"]
+    ran = []
+
+    class Client:
+        def __init__(self, notebook, **_):
+            self.code = script.code(notebook)
+
+        def execute(self):
+            ran.append(self.code)
+
+    monkeypatch.setattr(script, "NotebookClient", Client)
+    (tmp_path / "solutions").mkdir()
+    for name, cells in {
+        "a": ["k = 1"], "b": ["k = 1"], "c": ["k = 2"],
+        "solutions/b": ["k = 1", "k + 1"], "solutions/c": ["k = 1", "k + 1"],
+    }.items():  # fmt: skip
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    broken = tmp_path / "broken.txt"
+    monkeypatch.setattr(sys, "argv", ["run_chapters", str(tmp_path), "--broken", str(broken)])
+    assert script.main() == 1
+    assert ran == [["k = 1"], ["k = 1", "k + 1"]]
+    assert broken.read_text().strip() == f"{tmp_path.as_posix()}/c.ipynb"
+    assert "does not begin with its cells" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])

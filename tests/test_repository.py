@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import bkdwidgets
+from bkdwidgets.book.addresses import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bkdwidgets"
@@ -250,6 +251,20 @@ def test_actions_are_pinned():
         assert "permissions:" in text, workflow.name
         uses = re.findall(r"uses: (\S+)", text)
         assert not [action for action in uses if not re.search(r"@[0-9a-f]{40}$", action)], workflow.name
+
+
+def test_one_job_may_write_to_the_repository():
+    """Colab opens the branch that the publishing workflow pushes; nothing else pushes, and only there."""
+    pages = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text(encoding="utf-8"))
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "colab.yml").read_text(encoding="utf-8"))
+    jobs = pages["jobs"] | weekly["jobs"]
+    writing = [name for name, job in jobs.items() if job["permissions"].get("contents") == "write"]
+    assert pages["permissions"] == weekly["permissions"] == {}
+    assert writing == ["notebooks"]
+    pushes = [step["run"] for step in jobs["notebooks"]["steps"] if "git push" in step.get("run", "")]
+    assert [re.search(r"git push .* (\S+)\n", script)[1] for script in pushes] == [NOTEBOOKS]
+    checked_out = [step["with"].get("ref") for step in jobs["chapters"]["steps"] if "uses" in step]
+    assert checked_out == [None, NOTEBOOKS]
 
 
 @pytest.mark.parametrize("name", ["run", "block"])

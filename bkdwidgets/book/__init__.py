@@ -14,6 +14,9 @@ page needs is copied beside it. The steps, each in its own module:
 ``numbers``
     puts results of the ledger into the text, with ``findings`` (the report), ``quoted`` (numbers of others),
     ``entries`` (the reproducibility appendix), ``verbs`` (the API reference) and ``citing``;
+``edition``
+    makes the notebooks that readers take away from the chapters: ``plain`` turns MyST into Markdown,
+    ``references`` says what its roles and links lead to, ``addresses`` where the project can be read;
 ``builder``
     runs the whole thing, with warnings and failing cells as errors;
 ``server``

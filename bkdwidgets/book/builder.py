@@ -11,7 +11,8 @@ ledger as they are now, so no page can be out of date.
 The work is nbclient's (`bkdwidgets.book.execution`) and jupyter-book's; this module prepares what they
 need (the vendored browser files, the colors of `bkdwidgets.look` as CSS), runs them in processes of their
 own, says how long each stage took, and shows the end of their log, readably, when something is wrong. The
-subjects that run in a reader's page are put beside the finished pages (`bkdwidgets.browser`).
+subjects that run in a reader's page are put beside the finished pages (`bkdwidgets.browser`), and so are the
+notebooks that a reader takes away (`bkdwidgets.book.edition`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from bkdwidgets.book import execution, vendor
+from bkdwidgets.book.addresses import NOTEBOOKS
 from bkdwidgets.errors import BkdError
 
 Report = Callable[[str], object]
@@ -85,7 +87,7 @@ def build(
     BkdError
         If there is no book at `root`, a part of the toolchain is missing, or the build fails.
     """
-    source = _root(root)
+    source = clone(root)
     target = Path(out).resolve() if out else source / "_build" / "html"
     if out:
         _check_target(target)
@@ -101,6 +103,8 @@ def build(
         built = _jupyter_book(source, work, strict=strict)
     with _stage("live subjects", report):
         _place_live(built / "_static" / "live", gathered)
+    with _stage("notebooks", report):
+        _write_notebooks(source, built / NOTEBOOKS)
     with _stage("finishing", report):
         _prune(built / "_static")
         if target != built:
@@ -110,7 +114,8 @@ def build(
     return target
 
 
-def _root(root: Path | str | None) -> Path:
+def clone(root: Path | str | None = None) -> Path:
+    """Return the folder of the book's sources; see :func:`build`."""
     candidates = [Path(root)] if root else [Path(__file__).resolve().parents[2], Path.cwd()]
     for folder in candidates:
         if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
@@ -151,6 +156,13 @@ def _place_live(place: Path, gathered: Path) -> None:
     from bkdwidgets.browser import write_site  # draws torch in; only a build needs it
 
     write_site(place, tokenizers=gathered / "vendor" / vendor.TOKENIZERS)
+
+
+def _write_notebooks(source: Path, folder: Path) -> None:
+    """Write the editions of the chapters that readers take away."""
+    from bkdwidgets.book import edition  # draws Sphinx in; only a build needs it
+
+    edition.write_all(source, folder)
 
 
 def _look_css() -> str:

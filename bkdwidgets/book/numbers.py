@@ -41,6 +41,8 @@ from bkdwidgets.book import cells
 from bkdwidgets.errors import BkdError, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
@@ -95,24 +97,40 @@ class LedgerTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; a cell that can not be filled is a warning."""
-        rows = [
-            [cell.strip() for cell in line.strip().strip("|").split("|")] for line in self.content if line
-        ]
-        if len(rows) < 2 or len({len(row) for row in rows}) != 1:
-            message = "a ledger-table has a header and rows of the same length, with cells between |"
-            return [complain(message, self.block_text, self.get_location())]
-        header, *body = rows
+        try:
+            header, *body = table_rows(self.content)
+        except BkdError as error:
+            return [complain(str(error), self.block_text, self.get_location())]
         caption = self.parse_inline(self.arguments[0])[0] if self.arguments else ""
         filled = [[self._cell(cell) for cell in row] for row in body]
         return [cells.table(header, filled, caption=caption, kind="bkd-ledger-table")]
 
     def _cell(self, cell: str) -> list[nodes.Node]:
-        if not _ASKED.fullmatch(cell):
+        if not is_asked(cell):
             return list(self.parse_inline(cell)[0])
         try:
             return [number(self.env, *asked(cell, self.options.get("entry", "")))]
         except BkdError as error:
             return [complain(str(error), cell, self.get_location())]
+
+
+def table_rows(lines: Iterable[str]) -> list[list[str]]:
+    """Return the cells of a ``{ledger-table}``, its header first.
+
+    Examples
+    --------
+    >>> table_rows(["| rate | ours |", "| ASR  | :asr |"])
+    [['rate', 'ours'], ['ASR', ':asr']]
+    """
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if line]
+    if len(rows) < 2 or len({len(row) for row in rows}) != 1:
+        raise BkdError("a ledger-table has a header and rows of the same length, with cells between |")
+    return rows
+
+
+def is_asked(cell: str) -> bool:
+    """Say whether a cell of a table names a value; others hold text."""
+    return _ASKED.fullmatch(cell) is not None
 
 
 def asked(text: str, entry: str = "") -> tuple[str, str, str]:

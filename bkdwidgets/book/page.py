@@ -1,6 +1,6 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does nine things that the theme and jupyter-book leave open:
+It does ten things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
@@ -10,6 +10,7 @@ It does nine things that the theme and jupyter-book leave open:
 * drops MathJax, a third of what a first view loads, from pages without a formula;
 * chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
+* gives each folded solution a name, to which a chapter's notebook links;
 * names the folder from which the page runs a subject (``bkd-live``);
 * adds the directive of the home page's demonstration (`bkdwidgets.book.switch`);
 * writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.policy`).
@@ -21,22 +22,28 @@ import hashlib
 import html
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes  # type: ignore[import-untyped]
 
+from bkdwidgets.book.addresses import (
+    BRANCH,
+    NOTEBOOKS,
+    SOLUTION,
+    address,
+    colab,
+    solution_id,
+    source,
+)
 from bkdwidgets.book.policy import protect
 from bkdwidgets.book.switch import Switch
-from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
 STATE_TYPE = "application/vnd.jupyter.widget-state+json"
-BRANCH = "main"
 _CHOOSE_THEME = re.compile(r"<script data-cfasync[^>]*>.*?</script>", re.DOTALL)
 _THEBE_IN_TEXT = re.compile(
     r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = [^<]*</script>', re.DOTALL
@@ -47,59 +54,22 @@ _FONT_AWESOME = re.compile(r'\s*<script[^>]*src="[^"]*scripts/fontawesome\.js[^"
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.connect("config-inited", _configure, priority=100)
+    app.connect("doctree-read", number_solutions)
     app.connect("html-page-context", _shape, priority=999)
     app.connect("build-finished", protect, priority=999)
     app.add_directive("switch", Switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def address(root: Path) -> str:
-    """Return the repository's public address, from the one place that states it.
-
-    Parameters
-    ----------
-    root : Path
-        The folder with ``pyproject.toml``.
-
-    Returns
-    -------
-    str
-        For example ``https://github.com/owner/name``, without a slash at the end.
-
-    Raises
-    ------
-    BkdError
-        If ``[project.urls] Repository`` is missing or is no GitHub repository.
-    """
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    url: str = project.get("urls", {}).get("Repository", "").rstrip("/")
-    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
-        raise BkdError(
-            f"pyproject.toml: [project.urls] Repository is {url!r}; a GitHub repository's address is needed"
-        )
-    return url
-
-
-def colab(url: str) -> str:
-    """Return the address under which Colab opens files of a GitHub repository.
-
-    Examples
-    --------
-    >>> colab("https://github.com/owner/name")
-    'https://colab.research.google.com/github/owner/name/blob/main/'
-    """
-    return f"{url.replace('https://github.com/', 'https://colab.research.google.com/github/')}/blob/{BRANCH}/"
-
-
 def _configure(app: Sphinx, config: Config) -> None:
-    """Let ``[text](colab:path)`` and ``[text](repo:path)`` in the prose mean links to the repository."""
+    """Let ``[text](colab:chapter.ipynb)`` and ``[text](repo:path)`` in the prose lead to the repository."""
     url = address(Path(app.srcdir))
     config.myst_url_schemes = {
         "http": None,
         "https": None,
         "mailto": None,
         "colab": colab(url) + "{{path}}",
-        "repo": f"{url}/blob/{BRANCH}/" + "{{path}}",
+        "repo": source(url) + "{{path}}",
     }
     config.html_theme_options |= {
         "repository_url": url,
@@ -175,15 +145,24 @@ def _write_state(outdir: Path, pagename: str, state: str) -> str:
     return name
 
 
+def number_solutions(_app: Sphinx, doctree: nodes.document) -> None:
+    """Name the folded solutions of a page ``solution-1``, ``solution-2`` and so on."""
+    folds = doctree.findall(
+        lambda node: isinstance(node, nodes.Element) and node.get("design_component") == "dropdown"
+    )
+    titles = [fold[0] for fold in folds if fold[0].astext() == SOLUTION]
+    for number, title in enumerate(titles, start=1):
+        title["ids"].append(solution_id(number))
+
+
 def _chapter_bar(app: Sphinx, pagename: str, context: dict[str, Any]) -> str:
     """Return the line above a chapter's title: where else it runs."""
     url = app.config.bkd_address
-    source = f"{pagename}.ipynb"
-    download = context["pathto"](f"_sources/{source}", 1)
+    name = f"{pagename.rpartition('/')[2]}.ipynb"
     links = [
-        (colab(url) + source, "Run on Colab", ""),
-        (download, "Download the notebook", " download"),
-        (f"{url}/blob/{BRANCH}/{source}", "Source", ""),
+        (colab(url) + name, "Run on Colab", ""),
+        (context["pathto"](f"{NOTEBOOKS}/{name}", 1), "Download the notebook", " download"),
+        (f"{source(url)}{pagename}.ipynb", "Source", ""),
     ]
     items = "".join(f'<a href="{html.escape(href)}"{extra}>{text}</a>' for href, text, extra in links)
     return f'<nav class="bkd-bar" aria-label="Ways to run this chapter">{items}</nav>\n'

@@ -245,8 +245,16 @@
     }));
   }
 
+  /** A notebook's link leads to a folded solution: unfold it. */
+  function unfoldLinked() {
+    const linked = document.getElementById(location.hash.slice(1));
+    if (linked instanceof HTMLDetailsElement) linked.open = true;
+  }
+
   function start() {
     openToAll();
+    unfoldLinked();
+    addEventListener("hashchange", unfoldLinked);
     printsInLight();
     document.querySelectorAll(".bkd-figure").forEach((element) => figure(element));
     widgets().catch((error) => {
