@@ -239,6 +239,11 @@
     const sidebar = document.querySelector(".bd-sidebar-primary");
     sidebar?.setAttribute("role", "complementary");
     sidebar?.setAttribute("aria-label", "The book");
+    // The theme lets a keyboard reach the code that scrolls when a page opens; a window may be made narrower later.
+    const reached = new ResizeObserver((entries) => {
+      for (const { target } of entries) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    });
+    document.querySelectorAll(".bd-article pre").forEach((code) => reached.observe(code));
     // A formula wider than a phone scrolls; a keyboard has to reach it for that.
     addEventListener("load", () => window.MathJax?.startup?.promise.then(() => {
       for (const formula of document.querySelectorAll('mjx-container[display="true"]')) formula.tabIndex = 0;

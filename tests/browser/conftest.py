@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from reading import SUB_PATH, recorded
+from reading import SUB_PATH, opened, recorded
+from survey import PATIENCE_MS, Survey
 
 from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
@@ -26,7 +27,6 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-PATIENCE_MS = 60_000  # a busy two-core machine compiles megabytes of script slowly
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,6 +94,31 @@ def npm_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return vendor._npm_ci(Path(__file__).parent, tmp_path_factory.mktemp("npm") / "npm")
     except BkdError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def axe(npm_modules) -> Path:
+    """Return the script of axe-core, which is fetched by npm; no page ships it."""
+    return npm_modules / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="session")
+def survey(browser, book, book_url, axe) -> Survey:
+    """Return the visits of the session: ``survey("book/probe.html", "phone")``."""
+    return Survey(browser, book, book_url, axe)
+
+
+@pytest.fixture(scope="module")
+def tour(browser, book_url):
+    """The tour of ten minutes, open for all tests of a module: each says what it needs before it acts."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.record = recorded(page)
+    yield opened(page, book_url + "book/turn-by-hand.html")
+    assert page.record.complaints() == []
+    assert page.record.outside() == []
+    context.close()
 
 
 @pytest.fixture

@@ -53,10 +53,8 @@ def recorded(page) -> Record:
 def scroll_through(page, *, pause_ms: int = 150) -> None:
     """Scroll to the end as a reader would, wait until what is drawn lazily is drawn, and go back.
 
-    A page that draws nothing lazily (the appendices, which are long) needs no scrolling.
+    Slow: what is drawn while a reader scrolls is tested once; all other tests unroll the page.
     """
-    if not page.query_selector(".bkd-figure, .bkd-lab, meta[name=bkd-widgets]"):
-        return
     page.evaluate(
         """async (pause) => {
             for (let y = 0; y < document.documentElement.scrollHeight; y += 500) {
@@ -68,6 +66,28 @@ def scroll_through(page, *, pause_ms: int = 150) -> None:
     )
     drawn(page)
     page.evaluate("scrollTo(0, 0)")
+
+
+def unrolled(page) -> None:
+    """Draw all of a page at once: make the window as tall as the page, wait, and make it as it was.
+
+    A page that draws nothing lazily (the appendices, which are long) is drawn already.
+    """
+    if not page.query_selector(".bkd-figure, .bkd-lab, meta[name=bkd-widgets]"):
+        return
+    before = page.viewport_size
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": before["width"], "height": max(height, before["height"])})
+    drawn(page)
+    page.set_viewport_size(before)
+
+
+def opened(page, url: str):
+    """Go to an address, wait until the network is quiet and draw all of the page; return it."""
+    page.goto(url, wait_until="load")
+    page.wait_for_load_state("networkidle")
+    unrolled(page)
+    return page
 
 
 def drawn(page) -> None:

@@ -2,21 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-from reading import scroll_through
-
-CHAPTER = "book/turn-by-hand.html"
-
-
-@pytest.fixture
-def chapter(book_url, page):
-    page.goto(book_url + CHAPTER, wait_until="load")
-    page.wait_for_load_state("networkidle")
-    scroll_through(page)
-    yield page
-    assert page.record.complaints() == []
-    assert page.record.outside() == []
-
 
 def lab(page, kind):
     """Return the cell that holds a lab: its sliders and its view."""
@@ -39,45 +24,39 @@ def press(page, handle, key: str, times: int) -> None:
         page.keyboard.press(key)
 
 
-def test_the_top_k_slider_moves_heads_answers_and_rates(chapter):
-    cell = lab(chapter, "ablation")
+def test_completions_carry_their_outcome(tour):
+    told = tour.locator(".bkd-completion").evaluate_all("all => all.map((one) => one.dataset.outcome)")
+    assert told
+    assert set(told) <= {"P", "p", "=", "?"}
+    assert "P" in told
+
+
+def test_the_top_k_slider_moves_heads_answers_and_rates(tour):
+    cell = lab(tour, "ablation")
     handle = cell.get_by_role("slider").first
-    press(chapter, handle, "Home", 1)
+    press(tour, handle, "Home", 1)
     assert ablated(cell) == []
     untouched, rates = answers(cell), cell.locator(".bkd-rates").inner_text()
-    press(chapter, handle, "End", 1)
+    press(tour, handle, "End", 1)
     assert len(ablated(cell)) == 32
     assert answers(cell) != untouched or cell.locator(".bkd-rates").inner_text() != rates
     assert "32 of 270" in cell.locator(".bkd-sentence").inner_text()
 
 
-def test_a_click_on_the_heatmap_ablates_that_head(chapter):
-    cell = lab(chapter, "ablation")
+def test_a_click_on_the_heatmap_ablates_that_head(tour):
+    cell = lab(tour, "ablation")
     strongest = ablated(cell)[0]
     cell.locator(f'.bkd-heat-cell[data-head="{strongest}"]').click()
     assert ablated(cell) == [strongest]
     assert strongest in cell.locator(".bkd-sentence").inner_text()
 
 
-def test_the_vector_sliders_change_the_completions(chapter):
-    cell = lab(chapter, "vector")
+def test_the_vector_sliders_change_the_completions(tour):
+    cell = lab(tour, "vector")
     seen = set()
     for key, times in (("Home", 1), ("ArrowRight", 3), ("End", 1)):
         for slider in range(cell.get_by_role("slider").count()):
-            press(chapter, cell.get_by_role("slider").nth(slider), key, times)
+            press(tour, cell.get_by_role("slider").nth(slider), key, times)
             seen.add((cell.locator(".bkd-sentence").inner_text(), *answers(cell)))
     assert len({sentence for sentence, *_ in seen}) >= 4
     assert len({tuple(texts) for _, *texts in seen}) >= 2
-
-
-def test_every_control_has_a_name(chapter):
-    for kind in ("ablation", "vector"):
-        for slider in lab(chapter, kind).get_by_role("slider").all():
-            assert slider.get_attribute("aria-label") or slider.get_attribute("aria-labelledby")
-
-
-def test_completions_carry_their_outcome(chapter):
-    told = chapter.locator(".bkd-completion").evaluate_all("all => all.map((one) => one.dataset.outcome)")
-    assert told
-    assert set(told) <= {"P", "p", "=", "?"}
-    assert "P" in told

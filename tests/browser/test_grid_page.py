@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import tables
 from labs import outcomes, served, turn, written
-from test_accessibility import CHECK, axe  # noqa: F401 - the second is a fixture
+from survey import AXE
 
 from bkdwidgets.tables import lab_table
 from bkdwidgets.widgets import GridLab
@@ -143,12 +143,12 @@ def test_it_fits_every_width(opened, width, dark):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_in_its_states(opened, axe, dark):  # noqa: F811
+def test_axe_finds_nothing_in_its_states(opened, axe, dark):
     page, _ = opened(tables.grid_table(), width=390, dark=dark, script=axe)
     page.evaluate("document.documentElement.lang = 'en'; document.title = 'lab'")
     for fold in page.locator("summary").all():
         fold.click()
-    found = page.evaluate(CHECK)
+    found = page.evaluate(AXE)
     turn(page, axis_0=0, axis_1=1)
-    found += page.evaluate(CHECK)
+    found += page.evaluate(AXE)
     assert [one for one in found if not one.startswith(("landmark", "page-has", "region"))] == []

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import tables
 from labs import served, turn, written
-from test_accessibility import CHECK, axe  # noqa: F401 - the second is a fixture
+from survey import AXE
 
 from bkdwidgets.tables import lab_table
 from bkdwidgets.widgets import LabelLab
@@ -200,12 +200,12 @@ def test_it_fits_every_width(opened, width, dark):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_in_its_states(opened, axe, dark):  # noqa: F811
+def test_axe_finds_nothing_in_its_states(opened, axe, dark):
     page, _ = opened(width=390, dark=dark, script=axe)
     page.evaluate("document.documentElement.lang = 'en'; document.title = 'lab'")
-    found = page.evaluate(CHECK)
+    found = page.evaluate(AXE)
     press(page, "Pp4=?p")
     for fold in page.locator(".bkd-foot summary").all():
         fold.click()
-    found += page.evaluate(CHECK)
+    found += page.evaluate(AXE)
     assert [one for one in found if not one.startswith(("landmark", "page-has", "region"))] == []

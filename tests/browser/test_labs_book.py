@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from reading import scroll_through
+from reading import opened
 
 CHAPTER = "book/turn-by-hand.html"
 
@@ -21,18 +20,17 @@ def answered_here(cell) -> None:
     cell.locator('.bkd-engine[data-engine="browser"]').wait_for(timeout=60_000)
 
 
-@pytest.fixture
-def chapter(book_url, page):
-    page.goto(book_url + CHAPTER, wait_until="load")
-    page.wait_for_load_state("networkidle")
-    scroll_through(page)
-    yield page
-    assert page.record.complaints() == []
-    assert page.record.outside() == []
+def test_smollm2_waits_to_be_asked(tour):
+    for kind in ("ablation", "vector"):
+        cell = lab(tour, kind, 0)
+        state(cell, "offered")
+        assert "MB)" in cell.get_by_role("button", name="Load the model").inner_text()
+    large = [url for url in tour.record.requests if "/subjects/smollm2/" in url and url.endswith(".bin")]
+    assert large == []
 
 
-def test_nano_loads_by_itself_and_answers_what_no_table_has(chapter):
-    cell = lab(chapter, "ablation", 1)
+def test_nano_loads_by_itself_and_answers_what_no_table_has(tour):
+    cell = lab(tour, "ablation", 1)
     cell.scroll_into_view_if_needed()
     state(cell, "live")
     for head in ("L7H1", "L6H2", "L3H3"):
@@ -46,33 +44,22 @@ def test_nano_loads_by_itself_and_answers_what_no_table_has(chapter):
     assert "at every token" in cell.locator(".bkd-sentence").inner_text()
 
 
-def test_nanos_vector_goes_to_any_scale_by_keyboard(chapter):
-    cell = lab(chapter, "vector", 1)
+def test_nanos_vector_goes_to_any_scale_by_keyboard(tour):
+    cell = lab(tour, "vector", 1)
     cell.scroll_into_view_if_needed()
     state(cell, "live")
     scale = cell.get_by_role("slider", name="scale")
     scale.focus()
-    chapter.keyboard.press("ArrowLeft")
+    tour.keyboard.press("ArrowLeft")
     answered_here(cell)
     assert "0.75 × v at layer" in cell.locator(".bkd-sentence").inner_text()
     cell.locator(".bkd-curve .bkd-point").nth(15).wait_for()
     assert "this prompt, live" in cell.locator(".bkd-curve-box").inner_text()
 
 
-def test_smollm2_waits_to_be_asked(chapter):
-    for kind in ("ablation", "vector"):
-        cell = lab(chapter, kind, 0)
-        state(cell, "offered")
-        assert "MB)" in cell.get_by_role("button", name="Load the model").inner_text()
-    large = [url for url in chapter.record.requests if "/subjects/smollm2/" in url and url.endswith(".bin")]
-    assert large == []
-
-
 def test_from_the_disk_the_labs_say_why_and_answer_from_their_tables(book, new_page):
     page, record = new_page()
-    page.goto((book / CHAPTER).resolve().as_uri(), wait_until="load")
-    page.wait_for_load_state("networkidle")
-    scroll_through(page)
+    opened(page, (book / CHAPTER).resolve().as_uri())
     for number in (0, 1):
         cell = lab(page, "ablation", number)
         state(cell, "absent")

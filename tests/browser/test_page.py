@@ -6,40 +6,12 @@ import gzip
 import re
 from typing import TYPE_CHECKING
 
-from reading import scroll_through
+import pytest
+from reading import opened, scroll_through
+from survey import chapters, names
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def pages(book: Path) -> list[str]:
-    """Return every page a reader can reach, relative to the book."""
-    return sorted(
-        path.relative_to(book).as_posix()
-        for path in book.rglob("*.html")
-        if not path.relative_to(book).parts[0].startswith("_")
-    )
-
-
-def visit(page, url: str) -> None:
-    page.goto(url, wait_until="load")
-    page.wait_for_load_state("networkidle")
-    scroll_through(page)
-
-
-def test_every_page_is_quiet_and_asks_no_other_host(book, book_url, new_page):
-    """On a phone; chapters are looked at on a wide screen below, and test_accessibility measures widths."""
-    assert len(pages(book)) > 4
-    for name in pages(book):
-        page, record = new_page(width=390)
-        visit(page, book_url + name)
-        assert record.outside() == [], name
-        assert record.complaints() == [], name
-        page.close()
-
-
-def chapters(book: Path) -> list[str]:
-    return [name for name in pages(book) if 'class="bkd-bar"' in (book / name).read_text(encoding="utf-8")]
 
 
 def attending(book: Path) -> list[str]:
@@ -47,21 +19,45 @@ def attending(book: Path) -> list[str]:
     return [name for name in chapters(book) if ">AttentionView<" in (book / name).read_text("utf-8")]
 
 
-def test_chapters_draw_their_figures_and_labs(book, book_url, new_page):
-    assert len(chapters(book)) == 10
+@pytest.mark.parametrize("view", ["desk", "phone"])
+def test_every_page_is_quiet_and_asks_no_other_host(book, survey, view):
+    assert len(names(book)) > 4
+    for name in names(book):
+        record = survey(name, view).record
+        assert record.outside() == [], name
+        assert record.complaints() == [], name
+
+
+def test_chapters_draw_their_figures_and_labs(book, survey):
+    assert chapters(book)
     assert attending(book)
     for name in chapters(book):
-        page, record = new_page(width=1440)
-        visit(page, book_url + name)
-        assert (record.outside(), record.complaints()) == ([], []), name
-        assert page.locator(".bkd-plotly .main-svg").count() > 0, name
-        assert page.locator(".bkd-lab .jupyter-widgets").count() > 0, name
-        views = page.locator(".bkd-circuitsvis .bkd-drawing > [aria-hidden] *").count()
-        assert (views > 0) == (name in attending(book)), name
-        assert page.locator(".bkd-failed").count() == 0, name
-        unnamed = page.locator(".noUi-handle:not([aria-label])").count()
-        assert unnamed == 0, f"{name}: {unnamed} slider handles have no name"
-        page.close()
+        counts = survey(name, "desk").counts
+        assert counts["plots"] > 0, name
+        assert counts["labs"] > 0, name
+        assert (counts["attention views"] > 0) == (name in attending(book)), name
+        assert counts["failed"] == 0, name
+        assert counts["nameless handles"] == 0, name
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_a_reader_who_scrolls_sees_all_figures_and_labs(book, book_url, new_page, width, dark):
+    page, record = new_page(width=width, dark=dark)
+    page.goto(f"{book_url}{attending(book)[-1]}", wait_until="load")
+    page.wait_for_load_state("networkidle")
+    scroll_through(page)
+    assert page.locator(".bkd-plotly .main-svg").count() > 0
+    assert page.locator(".bkd-lab .jupyter-widgets").count() > 0
+    assert record.complaints() == []
+
+
+def test_chapters_work_from_the_disk(book, survey):
+    for name in chapters(book):
+        visit = survey(name, "disk")
+        strange = [url for url in visit.record.requests if not url.startswith(("file:", "data:", "blob:"))]
+        assert strange == [], name
+        assert visit.record.complaints() == [], name
+        assert visit.counts["failed"] == 0, name
 
 
 def test_figures_and_labs_are_loaded_late(book, book_url, new_page):
@@ -73,17 +69,8 @@ def test_figures_and_labs_are_loaded_late(book, book_url, new_page):
     assert [url for url in record.requests if "circuitsvis.js" in url]
 
 
-def test_chapters_work_from_the_disk(book, new_page):
-    for name in chapters(book):
-        page, record = new_page()
-        visit(page, (book / name).resolve().as_uri())
-        assert [url for url in record.requests if not url.startswith(("file:", "data:", "blob:"))] == [], name
-        assert record.complaints() == [], name
-        assert page.locator(".bkd-failed").count() == 0, name
-
-
 def test_dark_and_light_redraw_the_figures(book, book_url, page):
-    visit(page, book_url + chapters(book)[0])
+    opened(page, book_url + chapters(book)[0])
     ink = "getComputedStyle(document.querySelector('.bkd-plotly .xtick text, .bkd-plotly .gtitle')).fill"
     page.evaluate("document.documentElement.dataset.theme = 'light'")
     page.wait_for_timeout(500)
@@ -95,7 +82,7 @@ def test_dark_and_light_redraw_the_figures(book, book_url, page):
 
 
 def test_only_pages_with_formulas_load_what_draws_them(book):
-    for name in pages(book):
+    for name in names(book):
         text = (book / name).read_text(encoding="utf-8")
         assert ("tex-chtml.js" in text) == ('class="math ' in text), name
 

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
-from reading import SUB_PATH, scroll_through
+from reading import SUB_PATH
+from survey import LISTEN, names
 
-from bkdwidgets.book.policy import pages, policy, script_hash
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-LISTEN = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile }) =>
-    window.violations.push(`${violatedDirective}: ${blockedURI} in ${sourceFile}`));
-"""
+from bkdwidgets.book.policy import policy, script_hash
 
 
 @pytest.fixture
@@ -35,29 +26,14 @@ def watched(new_page):
     return opened
 
 
-def names(book: Path) -> list[str]:
-    return [path.relative_to(book).as_posix() for path in pages(book)]
-
-
-def pressed(page) -> None:
-    """Turn every slider of a page by one step and press every button of its labs once."""
-    for handle in page.locator(".bkd-lab .noUi-handle").all():
-        handle.press("ArrowLeft")
-    for button in page.locator(".bkd-lab .widget-toggle-buttons button").all():
-        button.click()
-
-
-@pytest.mark.parametrize("place", ["sub-path", "disk"])
-def test_no_page_breaks_its_policy_while_all_labs_work(book, book_url, watched, place):
+@pytest.mark.parametrize("view", ["desk", "phone", "disk"])
+def test_no_page_breaks_its_policy_while_all_labs_work(book, survey, view):
     assert len(names(book)) > 4
     for name in names(book):
-        page = watched(book_url + name if place == "sub-path" else (book / name).resolve().as_uri())
-        scroll_through(page)
-        pressed(page)
-        assert page.evaluate("window.violations") == [], name
-        assert page.record.complaints() == [], name
-        assert page.locator(".bkd-failed").count() == 0, name
-        page.close()
+        visit = survey(name, view)
+        assert visit.violations == [], name
+        assert visit.record.complaints() == [], name
+        assert visit.counts["failed"] == 0, name
 
 
 def test_every_page_names_no_other_host_and_allows_no_strange_script(book):

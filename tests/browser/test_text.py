@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reading import SUB_PATH, scroll_through
+from reading import SUB_PATH, unrolled
 
 from bkdwidgets import notebook
 from bkdwidgets.book.switch import demonstration
@@ -45,7 +45,7 @@ def test_a_token_of_circuitsvis_is_text(probe, component):
     if component == "ColoredTokens":
         props = {"tokens": tokens, "values": [0.1, 0.5, 1.0]}
     page = probe(str(notebook._circuitsvis(component, **props)))
-    scroll_through(page)
+    unrolled(page)
     shown = page.locator(".bkd-drawing").inner_text().replace(notebook.WORD_JOINER, "").replace("\u00a0", " ")
     for token in tokens:
         assert token.strip() in shown
@@ -58,7 +58,7 @@ def test_a_title_and_a_hover_text_of_plotly_are_text(probe):
         "layout": {"title": {"text": HOSTILE}},
     }
     page = probe(str(Embedded("plotly", data, label=HOSTILE, height=300)))
-    scroll_through(page)
+    unrolled(page)
     assert page.locator(".main-svg").count() > 0
     unharmed(page)
 
