@@ -2,7 +2,7 @@
 
 What runs are the editions that readers get, the solutions behind the chapter. The install cell's address is
 turned to a wheel of this tree; all else is as a reader finds it: no clone, no account, no outputs from a
-build. This takes minutes: it runs when asked for (``pytest -m colab``), and under CI.
+build. This takes minutes: it runs when asked for (``pytest -m colab``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOT_A_READERS = {"PYTHONPATH", "BKDWIDGETS_STATIC", "HF_TOKEN", "HUGGING_FACE_HU
 
 @pytest.fixture(scope="module")
 def asked(request):
-    if not (os.environ.get("CI") or "colab" in request.config.option.markexpr):
+    if "colab" not in request.config.option.markexpr:
         pytest.skip("minutes long; ask for it with -m colab")
 
 

@@ -1,0 +1,62 @@
+"""Under CI a test that skips fails: what was not run must not look as if it had passed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = """
+import pytest
+
+@pytest.fixture
+def npm():
+    pytest.skip("no npm")
+
+def test_needs_npm(npm): ...
+
+@pytest.mark.wasm
+def test_has_a_check_of_its_own():
+    pytest.skip("no compiler")
+
+@pytest.mark.xfail
+def test_fails_as_expected():
+    assert False
+"""
+MISSING = 'import pytest; pytest.importorskip("no_such_module")'
+MARKS = "[pytest]\nmarkers = wasm"
+
+
+@pytest.fixture
+def outcome(tmp_path, monkeypatch):
+    """Return a function that runs pytest on the tests above and returns what it says at its end."""
+    shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
+    (tmp_path / "pytest.ini").write_text(MARKS, encoding="utf-8")
+
+    def run(source: str, *options: str, ci: bool) -> str:
+        (tmp_path / "test_made_up.py").write_text(source, encoding="utf-8")
+        kept = {name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, tmp_path]
+        done = subprocess.run(
+            command, env=kept | ({"CI": "true"} if ci else {}), capture_output=True, text=True, check=False
+        )
+        return done.stdout.splitlines()[-1]
+
+    return run
+
+
+def test_a_skip_fails_under_ci_alone(outcome):
+    assert "1 skipped, 1 xfailed, 1 error" in outcome(TESTS, ci=True)
+    assert "2 skipped, 1 xfailed" in outcome(TESTS, ci=False)
+
+
+def test_what_has_a_check_of_its_own_fails_there(outcome):
+    assert "1 failed, 2 deselected" in outcome(TESTS, "-m", "wasm", ci=True)
+
+
+def test_a_file_that_is_left_out_fails_under_ci(outcome):
+    assert "1 error" in outcome(MISSING, ci=True)
