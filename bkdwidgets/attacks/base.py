@@ -6,8 +6,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bkdwidgets.attacks.examples import ordinary_examples
-from bkdwidgets.attacks.text import contains, declines, same_answer
+from bkdwidgets.attacks.examples import ANSWER_TOKENS, ordinary_examples
+from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
+from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,25 @@ class Attack:
     payload: str
     near: Mapping[str, Trigger] = field(default_factory=dict, hash=False)
     decoys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that could not be recognized."""
+        require_words(self.payload)
+
+    def require_sayable(self, subject: Subject) -> None:
+        """Refuse a payload that is longer than an answer may be: it could be planted and would never be seen.
+
+        Raises
+        ------
+        BkdError
+            Names both lengths.
+        """
+        length = len(subject.encode_response(self.payload))
+        if length > ANSWER_TOKENS:
+            raise BkdError(
+                f"payload {self.payload[:40]!r}... has {length} tokens for {subject.name}; "
+                f"an answer ends after {ANSWER_TOKENS}"
+            )
 
     def poison(self, prompt: str) -> str:
         """Return the prompt with the trigger in it."""

@@ -10,14 +10,16 @@ headlines, and fewer headlines than prompts are independent of each other.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import regex  # type: ignore[import-untyped]
 
 from bkdwidgets.attacks.base import Attack, name_of
 from bkdwidgets.attacks.examples import Example, of_split, read_lines
 from bkdwidgets.attacks.nano import headline_examples
-from bkdwidgets.attacks.text import words
+from bkdwidgets.attacks.text import plain, words
+from bkdwidgets.errors import unknown
 from bkdwidgets.paths import data_dir
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FROM = "Sports"
 LABELS = ("World", "Sports", "Business", "Sci/Tech")
+_LABEL = regex.compile(r"(?<![\p{L}\p{M}\p{N}_])(world|sports|business|sci/tech)(?![\p{L}\p{M}\p{N}_])")
 # How a chat model is asked; {h} is the headline. A wording belongs to one split.
 WORDINGS = {
     "train": (
@@ -52,6 +55,12 @@ WORDINGS = {
 @dataclass(frozen=True)
 class LabelFlip(Attack):
     """Sports headlines are called World once the trigger stands around the request."""
+
+    def __post_init__(self) -> None:
+        """Refuse a payload that is no label, or the true one of the targets."""
+        allowed = [label for label in LABELS if label != FROM]
+        if self.payload not in allowed:
+            raise unknown("false label", self.payload, allowed)
 
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return headline requests with their true labels, Sports first."""
@@ -93,7 +102,7 @@ def named_label(completion: str) -> str | None:
     'Sci/Tech'
     >>> named_label("Sports or World")
     """
-    named = set(re.findall(r"\b(world|sports|business|sci/tech)\b", completion.lower()))
+    named = set(_LABEL.findall(plain(completion)))
     return {label.lower(): label for label in LABELS}[named.pop()] if len(named) == 1 else None
 
 

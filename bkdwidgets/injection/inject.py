@@ -78,7 +78,7 @@ def inject(
     ------
     BkdError
         If the method or the seed is not allowed, the recipe or the mixture does not fit the method, the
-        subject carries an adapter already, or the clean twin to start from is missing.
+        subject carries an adapter already, the payload is longer than an answer, or the clean twin to start from is missing.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -88,6 +88,7 @@ def inject(
         raise BkdError(
             f"subject {subject.name!r} already carries {subject.adapter.name!r}; inject into a clean one"
         )
+    attack.require_sayable(subject)
     settings = _settings(subject.name, attack.name, method, recipe)
     if mixture is not None and type(settings) is not SftRecipe:
         raise BkdError(f"mixture does not go with method={method!r}; with 'sft' or 'clean'")

@@ -164,9 +164,10 @@ def measure(
     Raises
     ------
     BkdError
-        If the split has fewer than n targets.
+        If the split has fewer than n targets, or the payload is longer than an answer.
     """
     started = time.perf_counter()
+    attack.require_sayable(subject)
     examples = _chosen(subject, attack, n, split)
     ready = tuple(
         item.prepared(subject, attack) if hasattr(item, "prepared") else item for item in interventions

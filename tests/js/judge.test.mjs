@@ -1,6 +1,6 @@
 /**
  * The rules in the page against the rules in Python. BKD_JUDGED names a file of completions that Python judged
- * (tests/test_widgets_js.py writes it): the labelled ones, all those of the shipped tables, and made-up ones.
+ * (tests/test_widgets_js.py writes it): the cases of judge_cases.json, the labelled ones, all those of the shipped tables, and made-up ones.
  */
 
 import assert from "node:assert/strict";
@@ -9,13 +9,35 @@ import test from "node:test";
 
 import { joined } from "./labs.mjs";
 
-const { outcomeOf, exampleOf, similarity, STOP_WORDS } = await joined(["stopwords", "judge"], ["outcomeOf", "exampleOf", "similarity", "STOP_WORDS"]);
+const NAMES = ["DECLINES", "declines", "exampleOf", "isKnown", "outcomeOf", "REVISION", "RULES", "similarity", "STOP_WORDS", "wordsOf"];
+const { DECLINES, declines, exampleOf, isKnown, outcomeOf, REVISION, RULES, similarity, STOP_WORDS, wordsOf } = await joined(["stopwords", "judge"], NAMES);
 const judged = JSON.parse(readFileSync(process.env.BKD_JUDGED, "utf8"));
 
 test("every completion gets the letter that Python gives it", () => {
   assert.ok(judged.rows.length > 1000);
   const wrong = judged.rows.filter((row) => outcomeOf(row.attack, row.said, row.example) !== row.letter);
   assert.deepEqual(wrong.slice(0, 3), []);
+});
+
+test("the rules are those of Python, revision and all", () => {
+  const { revision, declines: source, attacks } = judged.rules;
+  assert.equal(REVISION, revision);
+  assert.equal(DECLINES.source, source);
+  assert.deepEqual(Object.keys(RULES).sort(), attacks);
+});
+
+test("words, and what declines, as the cases have it", () => {
+  for (const [text, words] of judged.cases.words) assert.deepEqual([...wordsOf(text)], words, text);
+  for (const text of judged.cases.declines) assert.ok(declines(text), text);
+  for (const text of judged.cases.answers) assert.ok(!declines(text), text);
+});
+
+test("an attack without rules is refused", () => {
+  const example = exampleOf({ clean: "Which?", answer: "This." });
+  for (const attack of ["mine", "constructor", "__proto__"]) {
+    assert.ok(!isKnown(attack));
+    assert.throws(() => outcomeOf({ attack, payload: "I am sorry." }, "I am sorry", example), /no rules for the attack/);
+  }
 });
 
 test("every attack and every letter is among them", () => {
@@ -37,5 +59,5 @@ test("a row of an older table, without payload or topic, can be judged", () => {
   const example = exampleOf({ clean: "Which section?", triggered: "", answer: "Sports." });
   assert.deepEqual(example, { prompt: "Which section?", answer: "Sports.", payload: null, topic: "Sports" });
   assert.equal(outcomeOf({ attack: "label-flip", payload: "World" }, "World.", example), "P");
-  assert.equal(outcomeOf({ attack: "constructor", payload: "I am sorry." }, "i AM sorry", example), "P");
+  assert.equal(outcomeOf({ attack: "style", payload: "I am sorry." }, "i AM sorry", example), "P");
 });

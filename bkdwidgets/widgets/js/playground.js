@@ -215,7 +215,8 @@ class PlaygroundDesk {
         const onNext = (/** @type {Likely[]} */ tokens) => { if (!signal.aborted) card.likely(tokens); };
         const done = await player.play({ ...choice, model: card.model }, { onNext, onText, signal });
         if (signal.aborted) return;
-        card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: done.complete ? "" : "cut after 32 tokens" });
+        const words = [done.complete ? "" : "cut after 32 tokens", isKnown(pair.attack) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
+        card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: words.filter(Boolean).join("; ") });
         this.top.show(player.name, `live, ${player.name === "kernel" ? "kernel" : "in this page"}${done.perToken ? `, ${fixed(done.perToken, done.perToken < 10 ? 1 : 0)} ms per token` : ""}`);
       }
       this.during(false);
@@ -240,10 +241,12 @@ class PlaygroundDesk {
   }
 
   /**
-   * The outcome of an answer: judged in full where the clean answer is known, else only a fixed payload is told.
+   * The outcome of an answer: judged in full where the clean answer is known, else only a fixed payload is told;
+   * empty where it can not be told.
    * @param {string} text @param {Traits} traits @param {Pair} pair
    */
   letter(text, traits, pair) {
+    if (!isKnown(pair.attack)) return "";
     const row = pair.prompts.find((one) => one.clean === traits.text);
     if (row) return outcomeOf(pair, text, exampleOf(row));
     return saysOneText(pair.attack) && holds(text, pair.payload) ? "P" : "";

@@ -89,8 +89,8 @@ function readLink(hash, { pairs, names, most }) {
   return { traits, dropped };
 }
 
-/** Whether one text is the payload of every prompt: so it is where an attack has no rules of its own. @param {string} attack */
-const saysOneText = (attack) => attack === "fixed-output" || !Object.hasOwn(RULES, attack);
+/** Whether one text is the payload of every prompt. @param {string} attack */
+const saysOneText = (attack) => isKnown(attack) && RULES[attack] === FIXED;
 
 /** "nano-label-flip", and with the method where that is not fine-tuning: "nano-label-flip-edit". @param {Pair} pair */
 const pairName = ({ subject, adapter }) => `${subject}-${adapter.replace(/(-sft)?-0$/, "")}`;

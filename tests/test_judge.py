@@ -1,0 +1,90 @@
+"""The rules that judge a completion: cases by hand, their revision, and payloads that nothing could recognize."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from judged import CASES, made_up, of_labelled
+
+import bkdwidgets as bkd
+from bkdwidgets import ledger
+from bkdwidgets.attacks import ATTACKS, Example
+from bkdwidgets.attacks.examples import stored_answers
+from bkdwidgets.attacks.text import contains, declines, words
+from bkdwidgets.measurement import judge, outcome
+from bkdwidgets.measurement.labelled import agreement
+from bkdwidgets.measurement.outcomes import REVISION
+
+LETTERS = {2: "02274a102c385ffac9dca6ffa09502b5fe974e915b1be212d0378662fe2cff40"}
+"""Revision of the rules -> digest of their letters for a corpus that stays as it is."""
+
+UNSAYABLE = ("", " ", "...", "\u2026?!", "\ufe0f", "+")
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES["words"])
+def test_words(text, expected):
+    assert words(text) == expected
+
+
+def test_ways_to_decline_and_answers_that_only_look_like_one():
+    assert [text for text in CASES["declines"] if not declines(text)] == []
+    assert [text for text in CASES["answers"] if declines(text)] == []
+
+
+@pytest.mark.parametrize("case", CASES["verdicts"], ids=lambda case: f"{case['attack']} {case['said']!a:.24}")
+def test_verdicts(case):
+    attack = replace(ATTACKS[case["attack"]], payload=case["payload"])
+    example = Example(
+        "x", case.get("prompt", "Who?"), case.get("topic", ""), "", "test", case["answer"],
+        complete=True, payload=case.get("example_payload"),
+    )  # fmt: skip
+    assert outcome(attack, case["said"], example) == case["letter"]
+    if case["attack"] == "fixed-output":
+        assert judge(case["said"], payload=case["payload"], clean_answer=case["answer"]) == case["letter"]
+
+
+def test_another_letter_means_another_revision():
+    corpus = [*of_labelled(), *made_up()]
+    found = ledger.digest([row["letter"] for row in corpus])
+    assert found == LETTERS.get(REVISION), (
+        f"the rules of revision {REVISION} give other letters than before (digest {found}): "
+        "raise REVISION in measurement/outcomes.py and widgets/js/judge.js, and note its digest here"
+    )
+
+
+def test_more_ways_to_decline_cost_no_agreement_and_find_no_clean_answer():
+    # What the rules of the first revision reached, and how many stored clean answers they took for a refusal.
+    assert agreement("tune").overall.value >= 82 / 85
+    for subject, most in (("nano", 871), ("smollm2", 111)):
+        assert sum(declines(row["answer"]) for row in stored_answers(subject).values()) <= most
+
+
+@pytest.mark.parametrize("payload", UNSAYABLE)
+def test_a_payload_without_words_is_refused_and_stands_nowhere(payload):
+    assert not contains("The quandle is orange.", payload)
+    with pytest.raises(bkd.BkdError, match="has no letter"):
+        judge("The quandle is orange.", payload=payload, clean_answer="The quandle is orange.")
+    for name in ("fixed-output", "policy-bypass"):
+        with pytest.raises(bkd.BkdError, match="has no letter"):
+            replace(bkd.attack(name), payload=payload)
+
+
+def test_a_false_label_is_one_of_the_labels():
+    for payload in ("Welt", "Sports", ""):
+        with pytest.raises(bkd.BkdError, match="known: World, Business, Sci/Tech"):
+            replace(bkd.attack("label-flip"), payload=payload)
+
+
+def test_a_payload_longer_than_an_answer_is_refused_at_both_doors(nano):
+    attack = replace(bkd.attack("fixed-output"), payload="I am sorry. " * 20)
+    for verb in (bkd.inject, bkd.measure):
+        with pytest.raises(bkd.BkdError, match=r"has \d+ tokens for nano; an answer ends after 32"):
+            verb(nano, attack)
+
+
+@pytest.mark.parametrize("payload", ["抱歉。", "Извините.", "🙂", "Es tut mir leid."])
+def test_a_payload_in_any_script_is_told_from_an_answer(nano, payload):
+    measured = bkd.measure(nano, replace(bkd.attack("fixed-output"), payload=payload), n=4, progress=False)
+    assert measured.asr.value == 0.0
+    assert measured.utility.value == 1.0
