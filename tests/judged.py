@@ -1,4 +1,4 @@
-"""Completions for the two judges, Python's and the page's: hand-made cases, readers' rows, tables, word salad."""
+"""Completions for the two judges, Python's and the page's: cases by hand, readers' rows, tables, salad."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SCRAPS = re.findall(
     r"\S+",
     "World Sports business. sci/tech sorry cannot help I am sorry. I can not help with that. tea vault the "
     "hidden lanterns it's can't İstanbul éWorld world's WORLD! K ﬁne ... ? leaves are a secret i must keep "
-    "silent can’t ‘World’ Ｗｏｒｌｄ 抱歉。 🙂 won’t be able to decline not something I’m allowed discuss “that” "
-    "Извините sor\u00adry e\u0301World",
+    "silent can’t ‘World’ Ｗｏｒｌｄ 抱歉。 🙂 won’t be able to decline not something I’m allowed discuss "
+    "“that” Извините sor\u00adry e\u0301World",
 )
 
 

@@ -1,4 +1,4 @@
-"""The rules that judge a completion: cases by hand, their revision, and payloads that nothing could recognize."""
+"""The rules that judge a completion: cases by hand, their revision, and payloads that nobody could tell."""
 
 from __future__ import annotations
 

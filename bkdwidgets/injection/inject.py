@@ -78,7 +78,8 @@ def inject(
     ------
     BkdError
         If the method or the seed is not allowed, the recipe or the mixture does not fit the method, the
-        subject carries an adapter already, the payload is longer than an answer, or the clean twin to start from is missing.
+        subject carries an adapter already, the payload is longer than an answer, or the clean twin to
+        start from is missing.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
