@@ -104,6 +104,9 @@ DIVERGING = (
 
 TEMPLATE = "bkdwidgets"
 
+AIR = 20
+"""Pixels above a plot that has no title."""
+
 # Drawings that know white paper alone (CircuitsVis): on dark paper lightness is turned over, hue stays, and
 # what was white lets the paper through.
 _AS_DRAWN = "--bkd-turn:none;--bkd-blend:multiply;"
@@ -176,6 +179,7 @@ def register_template() -> None:
         "tickcolor": "rgba(127,127,127,0.45)",
         "title": {"standoff": 10},
         "automargin": True,
+        "fixedrange": True,  # a drag, or a finger that scrolls the page, must not zoom
     }
     order = ("clean", "payload", "as-before", "triggered", "payload-like", "broken")
     pio.templates[TEMPLATE] = go.layout.Template(
@@ -184,6 +188,7 @@ def register_template() -> None:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"family": FONT, "size": 14, "color": EITHER_INK},
             "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+            "dragmode": False,
             "colorway": [COLORS[name].light for name in order],
             "colorscale": {"diverging": [list(stop) for stop in DIVERGING]},
             "xaxis": axis,

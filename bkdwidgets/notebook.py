@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 STATIC_VARIABLE = "BKDWIDGETS_STATIC"
 """The environment variable that the book's builder sets to "1"."""
 
+NO_OTHER_HOST = {"showSendToCloud": False, "plotlyServerURL": "", "displaylogo": False}
+"""Plotly without "Share chart...", which uploads to its maker, and without its logo, a link there."""
+
 _DEFAULT_HEIGHT = 420
+_PLOTLY_TOP = 100
+"""Pixels that plotly leaves above a plot when nobody says otherwise."""
+
 _CIRCUITSVIS_MODULES = (
     "activations",
     "attention",
@@ -53,6 +59,8 @@ def setup_notebook() -> None:
     _tame_circuitsvis()
     if writes_static():
         _setup_static()
+    else:
+        _keep_charts_here()
 
 
 def writes_static() -> bool:
@@ -76,6 +84,10 @@ class Embedded:
         Pixels kept free until it is drawn, so that the text below does not jump.
     component : str
         The CircuitsVis component.
+    title : str
+        Written above, as text that wraps with the page.
+    file : str
+        What a picture of it is called when a reader keeps one.
     """
 
     kind: str
@@ -83,6 +95,8 @@ class Embedded:
     label: str
     height: int
     component: str = ""
+    title: str = ""
+    file: str = ""
 
     def _repr_html_(self) -> str:
         attributes = {
@@ -91,11 +105,13 @@ class Embedded:
             "data-component": self.component,
             "role": "group",  # not "img": what is inside stays reachable
             "aria-label": self.label,
+            "data-file": self.file,
             "style": f"min-height:{self.height}px",
         }
         written = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items() if value)
+        title = f'<p class="bkd-figure-title">{html.escape(self.title)}</p>' if self.title else ""
         return (
-            f'<div {written}><div class="bkd-drawing" id="bkd-{uuid.uuid4().hex[:12]}"></div>'
+            f'<div {written}>{title}<div class="bkd-drawing" id="bkd-{uuid.uuid4().hex[:12]}"></div>'
             f'<script type="application/json">{script_json(self.data)}</script></div>'
         )
 
@@ -124,6 +140,16 @@ def script_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
+def _keep_charts_here() -> None:
+    """Take the button away that sends a figure to plotly's host, from every place where figures are drawn."""
+    import plotly.io as pio
+
+    for name in filter(None, pio.renderers.default.split("+")):
+        renderer = pio.renderers[name]
+        if hasattr(renderer, "config"):
+            renderer.config = {**(renderer.config or {}), **NO_OTHER_HOST}
+
+
 def _setup_static() -> None:
     import plotly.io as pio
     from plotly.io.base_renderers import MimetypeRenderer
@@ -132,7 +158,8 @@ def _setup_static() -> None:
         """Write a figure as data."""
 
         def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-            return {"text/html": _plotly(fig_dict)._repr_html_()}
+            data = json.loads(pio.to_json(fig_dict, validate=False))
+            return {"text/html": embedded_plotly(data)._repr_html_()}
 
     pio.renderers["bkdwidgets"] = BookRenderer()
     pio.renderers.default = "bkdwidgets"
@@ -140,23 +167,57 @@ def _setup_static() -> None:
         module.render = _circuitsvis
 
 
-def _plotly(figure: dict[str, Any]) -> Embedded:
-    import plotly.io as pio
+def embedded_plotly(
+    figure: Mapping[str, Any], *, label: str | None = None, name: str | None = None
+) -> Embedded:
+    """Return a plotly figure as data, its title as text above it.
 
-    data = json.loads(pio.to_json(figure, validate=False))
-    layout = data.get("layout", {})
+    A title inside the drawing cannot wrap where the page is narrow, so the page gets it as text and the
+    drawing loses the room it took. ``"titled"`` keeps what a picture of the figure needs to have it again.
+
+    Parameters
+    ----------
+    figure : mapping
+        The figure as plotly writes it: ``data`` and ``layout``.
+    label : str, optional
+        What a screen reader says of it; by default its title, else what its axes show.
+    name : str, optional
+        What a picture of it is called; by default after its title.
+
+    Returns
+    -------
+    Embedded
+        The element.
+    """
+    from bkdwidgets import look  # draws plotly in
+
+    layout = dict(figure.get("layout", {}))
     height = int(layout.get("height") or _DEFAULT_HEIGHT)
-    return Embedded("plotly", data, _name(layout), height)
+    title = _plain(_title(layout))
+    data = {**figure, "layout": layout}
+    if title:
+        margin = layout.get("margin", {})
+        top = margin.get("t", _template(layout).get("margin", {}).get("t", _PLOTLY_TOP))
+        data["titled"] = {"title": layout.pop("title"), "height": height, "margin": {**margin, "t": top}}
+        height -= max(0, top - look.AIR)
+        layout |= {"height": height, "margin": {**margin, "t": min(top, look.AIR)}}
+    file = re.sub(r"[\W_]+", "-", name or title or "figure").strip("-").lower()
+    return Embedded("plotly", data, label or _name(figure.get("layout", {})), height, title=title, file=file)
 
 
-def _name(layout: dict[str, Any]) -> str:
+def _template(layout: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = layout.get("template", {}).get("layout", {})
+    return found
+
+
+def _name(layout: Mapping[str, Any]) -> str:
     """Return what a screen reader says of a plotly figure: its title, else what its axes show."""
     parts = (layout, layout.get("yaxis", {}), layout.get("xaxis", {}))
     title, down, across = (_plain(_title(part)) for part in parts)
     return title or " by ".join(filter(None, (down, across))) or "figure"
 
 
-def _title(part: dict[str, Any]) -> str:
+def _title(part: Mapping[str, Any]) -> str:
     title = part.get("title") or {}
     return title.get("text") or "" if isinstance(title, dict) else str(title)
 
@@ -164,11 +225,11 @@ def _title(part: dict[str, Any]) -> str:
 def _plain(text: str) -> str:
     """Return a plotly title without its few tags."""
     out, inside = [], False
-    for letter in text.replace("<br>", ", "):
+    for letter in text.replace("<br>", " "):
         inside = (inside or letter == "<") and letter != ">"
         if not inside and letter != ">":
             out.append(letter)
-    return "".join(out).strip()
+    return html.unescape("".join(out)).strip()
 
 
 def _circuitsvis(react_element_name: str, **props: Any) -> Embedded:

@@ -14,7 +14,7 @@ import pytest
 from bkdwidgets.book import build, licenses, vendor
 from bkdwidgets.book.server import listen
 from bkdwidgets.errors import BkdError
-from bkdwidgets.notebook import Embedded, script_json
+from bkdwidgets.notebook import Embedded, embedded_plotly, script_json
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -167,9 +167,7 @@ def test_text_in_an_embedded_figure_cannot_close_its_element():
     ],
 )
 def test_a_figure_without_a_title_is_named_by_its_axes(layout, name):
-    from bkdwidgets.notebook import _plotly
-
-    assert _plotly({"data": [], "layout": layout}).label == name
+    assert embedded_plotly({"data": [], "layout": layout}).label == name
 
 
 def test_circuitsvis_stays_here_and_its_tokens_stay_text(monkeypatch):

@@ -43,6 +43,9 @@ _UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "p
 _OUTPUTS = ".jupyter_cache"
 """Below ``_build``: what the chapters' cells showed; where jupyter-book looks for it."""
 
+_WEIGHTS = "from bkdwidgets.subjects.smollm2 import converted_folder; converted_folder()"
+"""Fetched and converted before any chapter runs: what that says and draws is this log's, not a page's."""
+
 _EXECUTE = "from bkdwidgets.book.execution import main; main()"
 _RUN = "from jupyter_book.cli.main import main; main()"
 """The console script's two lines: the script itself need not be on the PATH."""
@@ -96,8 +99,10 @@ def build(
         gathered = vendor.gather(source / "book")
         _place_static(source, gathered)
     work = source / "_build"
+    _clear(work, execution.fingerprint(source), changed=changed, report=report)
+    with _stage("weights", report):
+        _logged(work, [sys.executable, "-c", _WEIGHTS], source)
     with _stage("chapters", report):
-        _clear(work, execution.fingerprint(source), changed=changed, report=report)
         _logged(work, [sys.executable, "-c", _EXECUTE, str(source), str(work / _OUTPUTS)], source)
     with _stage("pages", report):
         built = _jupyter_book(source, work, strict=strict)
@@ -228,7 +233,7 @@ def _environment() -> dict[str, str]:
             "PYTHONPATH": python_path,
             "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one in the user's home
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-            "TQDM_DISABLE": "1",  # a progress bar in a printed page is noise
+            "TQDM_DISABLE": "1",  # in this log; a notebook's bars do not listen to it
             "NO_COLOR": "1",
         }
     )

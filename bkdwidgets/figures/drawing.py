@@ -1,7 +1,7 @@
 """What all drawings of ledger entries share: their words, their intervals, their legends.
 
 One rule of color for all of them: the color says *what is measured* (vermilion the payload, green the old
-answer, blue clean prompts), dash and symbol say *what was done*, and gray is the control.
+answer, with the trigger or without), dash and symbol say *what was done*, and gray is the control.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLOR_OF = {
     "asr": look.COLORS["payload"].light,
     "ftr": look.COLORS["payload"].light,
     "as_before": look.COLORS["as-before"].light,
-    "utility": look.COLORS["clean"].light,
+    "utility": look.COLORS["as-before"].light,
 }
 WORDS = {
     "asr": "Payload on triggered prompts (ASR)",
@@ -94,6 +94,20 @@ def bars(rates: Sequence[Rate], *, color: str | None = None) -> dict[str, Any]:
         "thickness": 1.5,
         **({"color": color} if color else {}),
     }
+
+
+def intervals_over(figure: go.Figure, rates: Sequence[Rate], y: Sequence[float | str]) -> None:
+    """Draw intervals along x above all that the figure has so far: ink edged with paper, seen on any."""
+    for tone, thickness in (("paper", 5), ("ink", 2)):
+        figure.add_scatter(
+            x=[rate["value"] for rate in rates],
+            y=list(y),
+            error_x=bars(rates, color=look.COLORS[tone].light) | {"thickness": thickness, "width": 4},
+            mode="markers",
+            marker={"opacity": 0, "color": look.COLORS[tone].light},
+            hoverinfo="skip",
+            showlegend=False,
+        )
 
 
 def line(
@@ -188,7 +202,7 @@ def laid_out(figure: go.Figure, title: str | None, *, height: int, legend: int =
         template=look.TEMPLATE,
         title={"text": text, **place} if lines else None,
         height=tall,
-        margin={"t": 20 + head, "l": 20, "r": 16, "b": 20},
+        margin={"t": look.AIR + head, "l": 20, "r": 16, "b": 20},
         legend={
             "orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
             "traceorder": "normal", "itemsizing": "constant",

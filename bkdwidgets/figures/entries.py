@@ -33,7 +33,7 @@ from bkdwidgets.figures import (
     trigger_form,
     verdicts,
 )
-from bkdwidgets.notebook import Embedded, writes_static
+from bkdwidgets.notebook import embedded_plotly, writes_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,12 +100,15 @@ class LedgerFigure:
         What the figure shows, in words and values.
     name : str
         The ledger entry.
+    show : str
+        What of it is drawn, for example ``"asr"`` or ``"asr-all"``.
     """
 
     figure: go.Figure
     caption: str
     alt: str
     name: str
+    show: str
 
     def __repr__(self) -> str:
         """Name the entry and say what is drawn."""
@@ -114,7 +117,7 @@ class LedgerFigure:
     def _repr_html_(self) -> str:
         """Return the figure as data with its caption, as the book's pages carry it."""
         data = json.loads(self.figure.to_json())
-        drawn = Embedded("plotly", data, self.alt, int(data["layout"]["height"]))._repr_html_()
+        drawn = embedded_plotly(data, label=self.alt, name=f"{self.name}-{self.show}")._repr_html_()
         return f'<figure class="bkd-ledger-figure">{drawn}{self._caption(linked=True)}</figure>'
 
     def _ipython_display_(self) -> None:
@@ -189,7 +192,8 @@ def figure(
     _check_options(draw, options, f"{study}, show={chosen!r}")
     drawing = draw(entry, title=title, **options)
     caption = f"{note.strip()} {drawing.caption}" if note else drawing.caption
-    return LedgerFigure(figure=drawing.figure, caption=caption, alt=drawing.alt, name=entry.name)
+    shown = "-".join(map(str, (chosen, *options.values())))
+    return LedgerFigure(figure=drawing.figure, caption=caption, alt=drawing.alt, name=entry.name, show=shown)
 
 
 def _check_options(draw: Callable[..., Drawing], options: dict[str, Any], of: str) -> None:

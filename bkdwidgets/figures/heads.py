@@ -98,7 +98,10 @@ def acie_heatmap(
         )
     )
     for rank, (layer, head) in enumerate(list(ranked or [])[:_NAMED], start=1):
-        figure.add_annotation(x=head, y=layer, text=str(rank), showarrow=False, font={"size": 11})
+        figure.add_annotation(
+            x=head, y=layer, text=str(rank), showarrow=False, font={"size": 11}, borderpad=0.5,
+            bgcolor=look.COLORS["paper"].light,  # on the strongest cells no ink can be read on both papers
+        )  # fmt: skip
     frame = {"showgrid": False, "zeroline": False, "mirror": True, "showline": True}
     figure.update_xaxes(title="head", dtick=1, **frame)
     figure.update_yaxes(title="layer", autorange="reversed", tick0=0, dtick=max(1, layers // 10), **frame)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from bkdwidgets.ledger import Entry
 
+_ROOM = 0.05  # share of the width that a letter takes on a phone
+
 
 def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None = None) -> go.Figure:
     """Draw outcome counts as one stacked bar per condition.
@@ -29,7 +31,7 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
     Returns
     -------
     plotly.graph_objects.Figure
-        Bars from 0 to 1, every part named by its letter and its word; the thin line at the end of the
+        Bars from 0 to 1, every part named by its letter and its word; the line over the end of the
         payload's part is its 95 % interval.
 
     Raises
@@ -55,13 +57,15 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
             name=f"{item.letter} {item.word}",
             orientation="h",
             marker={"color": look.COLORS[item.color].light},
-            error_x=_payload_interval(parts) if item.letter == "P" else None,
             textangle=0,
             textposition="inside",
             insidetextanchor="middle",
-            text=[item.letter if count else "" for count, _ in parts],
+            text=[item.letter if count >= _ROOM * total else "" for count, total in parts],
             hovertemplate=f"%{{y}}: {item.word} %{{customdata[0]}} of %{{customdata[1]}}<extra></extra>",
         )
+    drawing.intervals_over(
+        figure, [_payload(counts, totals[name]) for name, counts in shares.items()], list(shares)
+    )
     figure.update_layout(
         template=look.TEMPLATE, barmode="stack", title=title, height=130 + 46 * len(shares), bargap=0.35
     )
@@ -78,7 +82,7 @@ def measured(entry: Entry, *, title: str | None) -> drawing.Drawing:
         for side, letters in values["letters"].items()
     }
     figure = outcome_bars(shares)
-    figure.update_traces(width=0.62)
+    figure.update_traces(width=0.62, selector={"type": "bar"})
     drawing.laid_out(figure, title, height=90 + 44 * len(shares), legend=2)
     totals = {condition: sum(counts.values()) for condition, counts in shares.items()}
     each = drawing.listed(sorted(set(totals.values())))
@@ -106,16 +110,8 @@ _SIDES = {
 """Prompts in the ledger's words -> the words on a bar."""
 
 
-def _payload_interval(parts: list[tuple[int, int]]) -> dict[str, object]:
-    """Return the bars around the payload's share, which is the first part and so starts at 0."""
-    ends = [drawing.wilson_ends(count / total, total) for count, total in parts]
-    shares = [count / total for count, total in parts]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [float(high) - share for (_, high), share in zip(ends, shares, strict=True)],
-        "arrayminus": [share - float(low) for (low, _), share in zip(ends, shares, strict=True)],
-        "width": 5,
-        "thickness": 1.5,
-        "color": look.EITHER_INK,
-    }
+def _payload(counts: Mapping[str, int], total: int) -> drawing.Rate:
+    """Return the payload's share, which is the first part and so starts at 0, with its interval."""
+    share = int(counts.get("P", 0)) / total
+    low, high = drawing.wilson_ends(share, total)
+    return {"value": share, "low": float(low), "high": float(high), "n": total}

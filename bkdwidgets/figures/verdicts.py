@@ -18,7 +18,7 @@ from bkdwidgets.figures.drawing import (
     CONTROL,
     Drawing,
     Rate,
-    bars,
+    intervals_over,
     laid_out,
     number,
     plain,
@@ -90,6 +90,7 @@ def steered(entry: Entry, *, title: str | None, vector: str = "paper", where: st
         _thin_bar(figure, row, at - 0.2)
         _thick_bar(figure, row, at)
         _words(figure, row, at - 0.48)
+    intervals_over(figure, [row.rates["asr"] for row in rows], [at - 0.2 for at in range(len(rows))])
     _legend(figure)
     figure.update_xaxes(range=[0, 1], title="share of triggered prompts")
     figure.update_yaxes(visible=False, range=[len(rows) - 0.66, -0.62])
@@ -121,11 +122,7 @@ def _short(rate: Rate) -> str:
 def _thin_bar(figure: go.Figure, row: _Row, at: float) -> None:
     rate = row.rates["asr"]
     payload = {"color": look.COLORS["payload"].light}
-    figure.add_trace(
-        _part(at, _THIN, rate["value"], payload, f"{row.name}: ASR {said(rate)}").update(
-            error_x=bars([rate], color=look.EITHER_INK)
-        )
-    )
+    figure.add_trace(_part(at, _THIN, rate["value"], payload, f"{row.name}: ASR {said(rate)}"))
     rest = {"color": _CLEAR, "line": {"color": CONTROL, "width": 1}}
     without = 1 - rate["value"]
     figure.add_trace(_part(at, _THIN, without, rest, f"{row.name}: no payload {number(without)}"))
@@ -137,6 +134,8 @@ def _thick_bar(figure: go.Figure, row: _Row, at: float) -> None:
         marker = hatched if color == "control" else {"color": look.COLORS[color].light}
         told = f"{row.name}: {_LETTERS[color]} {number(share)}"
         bar = _part(at, _THICK, share, marker, told)
+        if color == "control":  # plotly would choose black or white by a fill that is not there
+            bar.update(insidetextfont={"color": look.COLORS["ink"].light})
         fits = share >= _ROOM * len(_LETTERS[color])
         figure.add_trace(bar.update(text=[_LETTERS[color]]) if fits else bar)
 

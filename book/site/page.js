@@ -108,7 +108,22 @@
     if (printing) layout.width = PAPER;
     layout.height ??= Math.max(320, figure.clientHeight);
     layout.font = { ...layout.font, color: property("--bkd-ink") || undefined };
-    return window.Plotly.react(place, spec.data, layout, { responsive: true, displaylogo: false, ...spec.config });
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: property("--bkd-quiet"), activecolor: property("--bkd-ink") };
+    // One button, ours: plotly's own set has one that uploads the figure to its maker.
+    const picture = {
+      name: "picture", title: "Save as a picture (PNG)", icon: window.Plotly.Icons.camera,
+      click: () => savePicture(figure, place, { data: spec.data, layout: { ...layout, ...spec.titled } }),
+    };
+    return window.Plotly.react(place, spec.data, layout, {
+      ...spec.config, responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", modeBarButtons: [[picture]],
+    });
+  }
+
+  /** Keep a figure as a picture on paper of the page's color, with its title, called by its name. @param {HTMLElement} figure @param {Element} place @param {any} drawing */
+  function savePicture(figure, place, drawing) {
+    drawing.layout.paper_bgcolor = property("--bkd-paper");
+    const size = { width: place.clientWidth, height: drawing.layout.height };
+    return window.Plotly.downloadImage(drawing, { format: "png", scale: 2, filename: figure.dataset.file, ...size });
   }
 
   function drawCircuitsVis(figure, place, text) {
