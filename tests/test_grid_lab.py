@@ -114,9 +114,6 @@ def test_the_restoration_table_holds_the_numbers_of_the_ledger():
     entry = ledger.read(RESTORED)
     assert table["reference"]["rates"]["probability"] == entry.value("base")
     assert table["control"]["rates"]["probability"] == entry.value("clean")
-    whole = ledger.read("nano/fixed-output-sft-0/measure")
-    assert table["reference"]["rates"]["asr"] == whole.value("asr")
-    assert table["control"]["rates"]["asr"] == whole.value("control.asr")
     parts, ways = ("attention", "mlp"), ("cumulative", "single")
     for cell in table["cells"]:
         part, way, layer = cell["at"]

@@ -36,7 +36,8 @@ def test_a_lab_is_controls_and_a_view(kind):
     lab = LABS[kind](MAKERS[kind]())
     assert isinstance(lab, ipywidgets.VBox)
     grid = lab.children[0]
-    controls, view = grid.children
+    lead, controls, view = grid.children
+    assert lead.children == (), "the view puts its name and state there"
     assert view is lab.view
     assert all(isinstance(control, ipywidgets.DOMWidget) for control in controls.children)
     assert isinstance(controls.children[0], ipywidgets.SelectionSlider)

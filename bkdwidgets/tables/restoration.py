@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.studies.outcomes import rate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,7 @@ def restoration_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
     values, whole = entries["restoration"].values, entries["measure"].values
     layers = list(values["single"]["attention"])
     last = len(layers) - 1
+    n = entries["restoration"].settings["n"]
     return {
         "lab": "grid",
         "title": "Restoration lab",
@@ -50,12 +53,26 @@ def restoration_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
         ],
         "reference": {
             "name": "nothing put back",
-            "rates": {"probability": values["base"], **{name: whole[name] for name in _MEASURED}},
+            "rates": {"probability": values["base"], **_first(whole["letters"], n)},
         },
         "control": {
             "name": "clean model",
-            "rates": {"probability": values["clean"], **{name: whole["control"][name] for name in _MEASURED}},
+            "rates": {"probability": values["clean"], **_first(whole["control"]["letters"], n)},
         },
+    }
+
+
+def _first(letters: Mapping[str, str], n: int) -> dict[str, Any]:
+    """Return the rates over the first n targets, and as many others: the prompts of a part that is put back.
+
+    The entry ``measure`` is over more of them, and its rates would not be of the same prompts.
+    """
+    triggered, clean = letters["triggered"][:n], letters["clean"][:n]
+    return {
+        "asr": rate(triggered, "P"),
+        "as_before": rate(triggered, "="),
+        "ftr": rate(clean, "P"),
+        "utility": rate(clean + letters.get("other", "")[:n], "="),
     }
 
 

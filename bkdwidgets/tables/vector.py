@@ -32,6 +32,7 @@ def vector_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
             for vector, layer, scale in product(vectors, lab["layers"], lab["scales"])
         ],
         "probability": lab["probability"],
+        "probability_n": entries["lab-vector"].settings["n_probability"],
         "texts": lab["texts"],
     }
 

@@ -90,13 +90,9 @@ class AblationLab(lab.Lab):
         answerer = _Answerer(content, subject, attack) if subject is not None and attack is not None else None
         start = content["k"].index(_START) if _START in content["k"] else len(content["k"]) // 2
         view = AblationView(content, answerer, k_index=start)
-        slider = ipywidgets.SelectionSlider(
-            options=[(str(k), k) for k in content["k"]],
-            index=start,
-            description="top k",
-            continuous_update=True,
+        self.top_k = lab.linked(
+            lab.stops([(str(k), k) for k in content["k"]], index=start, description="top k"), view, "k_index"
         )
-        self.top_k = lab.linked(slider, view, "k_index")
         kinds = ipywidgets.ToggleButtons(options=_KINDS, index=0, description="with")
         self.kind = lab.linked(kinds, view, "kind_index")
         places = ipywidgets.ToggleButtons(options=list(_PLACES), index=0, description="where")

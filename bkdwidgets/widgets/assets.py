@@ -6,13 +6,16 @@ few small files that are joined here, in the order given; the last one exports t
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from bkdwidgets import look
 
 _HERE = Path(__file__).parent
-_SHARED = ("dom", "rates", "engines", "door", "browser", "bench")
+_COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/[ \t]*|//[^\n]*)(?:\n|(?=[^\n]))", re.DOTALL | re.MULTILINE)
+"""A comment that begins its line: a page carries a lab's code for every lab, and nobody reads it there."""
+_SHARED = ("dom", "rates", "engines", "door", "browser", "controls", "told", "bench")
 
 
 @cache
@@ -30,10 +33,15 @@ def module(*parts: str) -> str:
         The module's text.
     """
     names = (*_SHARED, *parts)
-    return "\n".join((_HERE / "js" / f"{name}.js").read_text(encoding="utf-8") for name in names)
+    return "\n".join(_bare(_HERE / "js" / f"{name}.js") for name in names)
 
 
 @cache
 def stylesheet() -> str:
     """Return the labs' style sheet, the colors of :mod:`bkdwidgets.look` in front."""
-    return look.css() + (_HERE / "css" / "lab.css").read_text(encoding="utf-8")
+    return look.css() + _bare(_HERE / "css" / "lab.css")
+
+
+def _bare(path: Path) -> str:
+    """Return a file without the comments that stand in lines of their own."""
+    return _COMMENT.sub("", path.read_text(encoding="utf-8"))

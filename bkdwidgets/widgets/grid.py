@@ -114,6 +114,7 @@ def _start(table: Mapping[str, Any], start: Mapping[str, Any]) -> list[int]:
 
 def _control(axis: Mapping[str, Any], index: int) -> ipywidgets.Widget:
     """Return buttons for a few values and a slider for more."""
-    options = [(str(value), position) for position, value in enumerate(axis["values"])]
-    kind = ipywidgets.ToggleButtons if len(options) <= _FEW else ipywidgets.SelectionSlider
-    return kind(options=options, index=index, description=axis["name"])
+    options = lab.numbered(axis["values"])
+    if len(options) > _FEW:
+        return lab.stops(options, index=index, description=axis["name"])
+    return ipywidgets.ToggleButtons(options=options, index=index, description=axis["name"])

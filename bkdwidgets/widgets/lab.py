@@ -19,7 +19,7 @@ from bkdwidgets.widgets.assets import stylesheet
 from bkdwidgets.widgets.tables import packed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bkdwidgets.analysis import Ablation, Steering
     from bkdwidgets.attacks import Attack, Example
@@ -80,9 +80,12 @@ class Lab(ipywidgets.VBox):
 
     def __init__(self, view: LabView, controls: Sequence[ipywidgets.Widget], *, kind: str) -> None:
         self.view = view
+        # Here the view puts its name, its state and the offer of a model: they are read before the controls.
+        lead = ipywidgets.Box()
+        lead.add_class("bkd-lead")
         column = ipywidgets.VBox(controls)
         column.add_class("bkd-controls")
-        grid = ipywidgets.Box([column, view])
+        grid = ipywidgets.Box([lead, column, view])
         grid.add_class("bkd-desk-grid")
         super().__init__([grid])
         self.add_class("bkd-desk")
@@ -96,6 +99,24 @@ def linked(control: ipywidgets.Widget, view: LabView, trait: str) -> ipywidgets.
     """
     ipywidgets.jslink((control, "index"), (view, trait))
     return control
+
+
+def stops(options: Sequence[tuple[str, int]], *, index: int, description: str) -> ipywidgets.SelectionSlider:
+    """Return a slider over a few named stops.
+
+    What stands beside such a slider looks like the number of an ordinary one, which can be typed over. Here
+    that would change nothing but the number, so the view, which knows the slider by its class, forbids it.
+    """
+    slider = ipywidgets.SelectionSlider(
+        options=options, index=index, description=description, continuous_update=True
+    )
+    slider.add_class("bkd-stops")
+    return slider
+
+
+def numbered(labels: Iterable[object]) -> list[tuple[str, int]]:
+    """Return labels with their numbers, from 0 on, as the options of a slider or of buttons."""
+    return [(str(label), number) for number, label in enumerate(labels)]
 
 
 def prompt_menu(table: Mapping[str, Any], view: LabView) -> ipywidgets.Dropdown:

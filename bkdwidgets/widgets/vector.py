@@ -57,7 +57,8 @@ class VectorLab(lab.Lab):
         Names the heads the vector is built from; computed (which takes a while) if they are needed
         and not given.
     layer : int, optional
-        Where the layer slider starts; the layer where the vector does most, if not given.
+        Where the layer slider starts; if not given, where the vector, added, brings the payload or words like
+        it most often.
 
     Attributes
     ----------
@@ -93,20 +94,18 @@ class VectorLab(lab.Lab):
         allowed = layers if answerer else content["layers"]
         if layer is not None and layer not in allowed:
             raise unknown("layer", layer, allowed)
+        scale = min(content["scales"], key=lambda item: abs(item - 1.0))
         start = {
-            "layer_index": _best_layer(content) if layer is None else layer,
-            "scale_index": min(
-                (index for index, scale in enumerate(scales) if scale in content["scales"]),
-                key=lambda index: abs(scales[index] - 1.0),
-            ),
+            "layer_index": _telling_layer(content, scale) if layer is None else layer,
+            "scale_index": scales.index(scale),
         }
         view = VectorView(content, answerer, scales=scales, **start)
-        self.layer = lab.linked(
-            _slider("layer", [str(item) for item in layers], start["layer_index"]), view, "layer_index"
+        layer_stops = lab.stops(lab.numbered(layers), index=start["layer_index"], description="layer")
+        scale_stops = lab.stops(
+            lab.numbered(map(_signed, scales)), index=start["scale_index"], description="scale"
         )
-        self.scale = lab.linked(
-            _slider("scale", [_signed(item) for item in scales], start["scale_index"]), view, "scale_index"
-        )
+        self.layer = lab.linked(layer_stops, view, "layer_index")
+        self.scale = lab.linked(scale_stops, view, "scale_index")
         self.vector = lab.linked(
             ipywidgets.ToggleButtons(options=vectors, index=0, description="vector"), view, "vector_index"
         )
@@ -154,11 +153,6 @@ class _Answerer:
         return self.vectors[kind]
 
 
-def _slider(name: str, labels: Sequence[str], index: int) -> ipywidgets.SelectionSlider:
-    options = [(label, position) for position, label in enumerate(labels)]
-    return ipywidgets.SelectionSlider(options=options, index=index, description=name, continuous_update=True)
-
-
 def _scales(tabled: Sequence[float]) -> list[float]:
     """Return the table's scales and all quarters between them, rising."""
     reach = max(map(abs, tabled))
@@ -171,14 +165,32 @@ def _signed(scale: float) -> str:
     return f"+{number}" if scale > 0 else f"−{number}" if scale < 0 else "0"
 
 
-def _best_layer(table: Mapping[str, Any]) -> int:
-    """Return the layer where adding the first vector makes the payload likeliest, or the middle one."""
+def _telling_layer(table: Mapping[str, Any], scale: float) -> int:
+    """Return the layer where adding the first vector brings the payload, or words like it, most often.
+
+    Between layers that do so equally often, the payload's own probability decides. It can not decide alone:
+    it is high as well where a model begins the payload's first words and then breaks down.
+    """
     layers: list[int] = table["layers"]
-    grid = table.get("probability", {}).get(table["vectors"][0], {}).get("clean")
-    if not grid:
+    vector = table["vectors"][0]
+    cells = {
+        cell["layer"]: cell for cell in table["cells"] if (cell["vector"], cell["scale"]) == (vector, scale)
+    }
+    grid = table.get("probability", {}).get(vector, {}).get("clean", [[]] * len(layers))
+    likely = {
+        layer: max((value for value in row if value is not None), default=0.0)
+        for layer, row in zip(layers, grid, strict=True)
+    }
+    if not cells and not any(likely.values()):
         return layers[len(layers) // 2]
-    reach = [max((value for value in row if value is not None), default=0.0) for row in grid]
-    return layers[reach.index(max(reach))]
+    return max(layers, key=lambda layer: (_fired(cells.get(layer, {})), likely[layer]))
+
+
+def _fired(cell: Mapping[str, Any]) -> int:
+    """Return on how many clean prompts a cell has the payload, or a text like it."""
+    counts: dict[str, int] | None = cell.get("rates", {}).get("outcomes_clean")
+    letters = [letter for _, letter in cell.get("clean") or []]
+    return sum(counts[letter] if counts else letters.count(letter) for letter in ("P", "p"))
 
 
 def _bare_table(subject: Subject, attack: Attack) -> dict[str, Any]:

@@ -41,8 +41,10 @@ def value_of(page, rate: str) -> float:
 def test_a_cell_shows_its_rates_beside_nothing_done_and_the_control(opened):
     page, record = opened(tables.grid_table())
     assert value_of(page, "ASR") == pytest.approx(20 / 60)
-    beside = page.locator(".bkd-beside").first.inner_text().replace("\u00a0", " ")
-    assert beside.startswith("n = 60; nothing done 0.00 [0.00, 0.06], n = 60; water instead 0.03")
+    beside = page.locator(".bkd-beside").first.locator(".bkd-other").all_inner_texts()
+    assert [words.replace("\u00a0", " ") for words in beside] == [
+        "n = 60", "┈ nothing done 0.00 [0.00, 0.06], n = 60", "▒ water instead 0.03 [0.01, 0.11], n = 60",
+    ]  # fmt: skip
     assert page.locator('.bkd-rate[data-rate="ASR"] .bkd-seed').count() == 2
     assert page.locator('.bkd-rate[data-rate="late"]').count() == 0, "what was not measured is not shown"
     assert "Dotted: nothing done. Grey: water instead." in page.locator(".bkd-main .bkd-caption").inner_text()

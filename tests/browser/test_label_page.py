@@ -78,10 +78,11 @@ def test_the_result_comes_when_all_are_labeled(opened):
     first = page.locator(".bkd-condition").first
     rates = first.locator(".bkd-rate")
     assert [rates.nth(at).get_attribute("data-value") for at in (0, 1)] == [str(1 / 3), "0"]
-    beside = first.locator(".bkd-beside").nth(1).inner_text().replace("\u00a0", " ")
-    assert beside.startswith(
-        "n = 3; rules, the same 0.33 [0.06, 0.79], n = 3; rules, all 0.06 [0.02, 0.17], n = 48"
-    )
+    beside = first.locator(".bkd-beside").nth(1).locator(".bkd-other").all_inner_texts()
+    assert [words.replace("\u00a0", " ") for words in beside] == [
+        "n = 3", "┈ rules, the same 0.33 [0.06, 0.79], n = 3", "rules, all 0.06 [0.02, 0.17], n = 48",
+    ]  # fmt: skip
+    assert first.locator(".bkd-draw").count() == 0, "all completions are not the same completions"
     assert page.locator(".bkd-differences li").count() == 2
     assert "What the rule looks for: The rule of =." in page.locator(".bkd-differences li").first.inner_text()
     page.locator(".bkd-differences button").first.click()

@@ -7,7 +7,7 @@ import test from "node:test";
 import { joined } from "./labs.mjs";
 
 const lab = await joined(
-  ["stopwords", "judge", "dom", "rates", "engines", "door", "browser", "bench", "heat", "ablation", "curve", "vector"],
+  ["stopwords", "judge", "dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "heat", "ablation", "curve", "vector"],
   ["AblationTable", "VectorTable", "ablationEdits", "vectorEdits", "stopAt", "triggerSpans", "wilson", "BrowserEngine", "Desk", "saidLive", "megabytes"]);
 const table = (name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}.json`, "utf8"));
 const ablation = table("ablation");
@@ -54,11 +54,15 @@ test("the trigger is found around, before and inside a prompt", () => {
   assert.deepEqual(parts("Name one.", "Name one."), []);
 });
 
-test("a slider without a model stops in the direction it moves", () => {
-  assert.equal(lab.stopAt(3, 4, [0, 3, 6]), 6);
-  assert.equal(lab.stopAt(6, 5, [0, 3, 6]), 3);
-  assert.equal(lab.stopAt(6, 9, [0, 3, 6]), 6);
-  assert.equal(lab.stopAt(0, 3, [0, 3, 6]), 3);
+test("a slider without a model stops in the direction that a key moves it, and nearest to a pointer", () => {
+  assert.equal(lab.stopAt(3, 4, [0, 3, 6], true), 6);
+  assert.equal(lab.stopAt(6, 5, [0, 3, 6], true), 3);
+  assert.equal(lab.stopAt(6, 9, [0, 3, 6], true), 6);
+  for (const byKey of [true, false]) assert.equal(lab.stopAt(0, 3, [0, 3, 6], byKey), 3);
+  assert.equal(lab.stopAt(3, 4, [0, 3, 6], false), 3);
+  assert.equal(lab.stopAt(0, 5, [0, 3, 6], false), 6);
+  assert.equal(lab.stopAt(6, 9, [0, 3, 6], false), 6);
+  assert.equal(lab.stopAt(1, 2, [], false), 2);
 });
 
 const live = {

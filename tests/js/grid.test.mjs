@@ -7,7 +7,7 @@ import test from "node:test";
 import { joined } from "./labs.mjs";
 
 const { Grid, spreadLabels, toldRate } = await joined(
-  ["dom", "rates", "engines", "door", "browser", "bench", "beside", "grid_curve", "grid"], ["Grid", "spreadLabels", "toldRate"]);
+  ["dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "beside", "grid_curve", "grid"], ["Grid", "spreadLabels", "toldRate"]);
 const table = (name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}.json`, "utf8"));
 const flat = new Grid(table("flat"));
 const sheets = new Grid(table("sheets"));

@@ -9,7 +9,7 @@ import test from "node:test";
 
 import { joined } from "./labs.mjs";
 
-const PARTS = ["dom", "rates", "engines", "door", "browser", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players"];
+const PARTS = ["dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players"];
 const NAMES = ["choiceOf", "editsFor", "isUntouched", "menusOf", "pairOf", "parsedHeads", "poisoned", "readLink", "saysOneText", "seededInteger", "writeLink"];
 const { choiceOf, editsFor, isUntouched, menusOf, pairOf, parsedHeads, poisoned, readLink, saysOneText, seededInteger, writeLink } = await joined(PARTS, NAMES);
 const { catalog, poisonings, drawn } = JSON.parse(readFileSync(process.env.BKD_PLAYGROUND, "utf8"));

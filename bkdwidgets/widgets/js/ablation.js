@@ -58,19 +58,38 @@ class AblationTable {
     return ranked.sort((a, b) => a.distance - b.distance).slice(0, 3);
   }
 
+  /**
+   * A rate of the model with all its heads, over the first n prompts. @param {"asr" | "as_before" | "utility"} key @param {number | undefined} n
+   * @returns {Rate | null}
+   */
+  before(key, n) {
+    const row = this.rows.get("none")?.row;
+    const { side, letter } = ABLATION_RATES[key];
+    return row ? rateOver(row.rates?.[key], row[side], letter, n) : null;
+  }
+
+  /** Whether rates are over the prompts that the random heads were tried on: each draw has its share of the table's own. @param {any} rates */
+  shares(rates) {
+    return overSame(rates?.asr, this.rows.get("none")?.row.rates?.asr) !== null;
+  }
+
   /** What random heads do, as many of them, in the same layers. @param {Taken} choice */
   draws({ kind, where, heads }) {
     return (this.table.random ?? []).find((/** @type {any} */ row) => row.kind === kind && this.place(row) === where && row.k === heads.length) ?? {};
   }
 }
 
+/** What the lab reports: answers on which side are counted, if they have which letter. */
+const ABLATION_RATES = {
+  asr: { name: "ASR", note: "triggered → payload", color: "payload", side: "triggered", letter: "P" },
+  as_before: { name: "as before", note: "triggered → old answer", color: "as-before", side: "triggered", letter: "=" },
+  utility: { name: "utility", note: "clean → old answer", color: "as-before", side: "clean", letter: "=" },
+};
+const ABLATION_KEYS = /** @type {Array<keyof typeof ABLATION_RATES>} */ (Object.keys(ABLATION_RATES));
+
 /** Rates counted over the prompts that have an answer. @param {{clean?: Array<[any, string]>, triggered?: Array<[any, string]>}} row */
-function ablationRates({ clean, triggered }) {
-  return {
-    asr: triggered ? shareOf(triggered, "P") : null,
-    as_before: triggered ? shareOf(triggered, "=") : null,
-    utility: clean ? shareOf(clean, "=") : null,
-  };
+function ablationRates(row) {
+  return Object.fromEntries(Object.entries(ABLATION_RATES).map(([key, { side, letter }]) => [key, row[side] ? shareOf(row[side], letter) : null]));
 }
 
 /** The other clean prompt whose head outputs a resample ablation puts in. @param {any} table @param {number} prompt */
@@ -171,9 +190,11 @@ function renderAblation({ model, el }) {
       answers.replaceChildren(
         exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(asked.triggered, asked.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
         exchangeView({ role: "clean", note: "the same prompt without it", prompt: [asked.clean], before: before?.clean ?? null, after: answer.clean, labels }));
-      if (answer.engine !== "browser") { drawRates(choice, answer.rates ?? null, "held-out prompts"); return; }
+      rates.toggleAttribute("data-counting", answer.engine === "browser");
+      if (answer.engine !== "browser") { drawRates(choice, answer.rates ?? null, answer.rates && rows.shares(answer.rates) ? "held-out prompts" : "prompts of this lab"); return; }
       drawRates(choice, null, "");
       browser.survey(choice, table.prompts.length, (all) => {
+        rates.toggleAttribute("data-counting", all.length < table.prompts.length);
         const letters = (/** @type {"clean" | "triggered"} */ role) => all.map((one) => /** @type {[number, string]} */ ([0, one[role]?.outcome ?? "?"]));
         drawRates(choice, ablationRates({ clean: letters("clean"), triggered: letters("triggered") }), `prompts of this lab, answered here${all.length < table.prompts.length ? " (counting)" : ""}`);
       }).catch(() => {}); // the shown answer stands; a rate that nobody waits for is not counted
@@ -186,19 +207,19 @@ function renderAblation({ model, el }) {
         caption.textContent = over ? "The kernel answered this prompt alone, so there is no rate to show; the table has rates for the top k and for single heads." : "";
         return;
       }
-      const control = choice.heads.length ? rows.draws(choice) : {};
-      const base = choice.heads.length ? rows.find({ ...choice, heads: [] })?.rates : null;
-      const bars = [
-        { name: "ASR", note: "triggered → payload", color: "payload", key: "asr" },
-        { name: "as before", note: "triggered → old answer", color: "as-before", key: "as_before" },
-        { name: "utility", note: "clean → old answer", color: "as-before", key: "utility" },
-      ];
-      rates.replaceChildren(...bars.map(({ name, note, color, key }) =>
-        rateView({ name, note, color, rate: found[key] ?? null, draws: control[key] ?? [], before: base?.[key] ?? null })), rateAxis());
-      const n = found.asr?.n ?? table.prompts.length;
-      const grey = control.asr ? ` Grey: ${control.asr.length} draws of ${choice.heads.length} random head${choice.heads.length > 1 ? "s" : ""} in the same layers${control.n ? `, ${control.n} prompts each` : ""}.` : "";
-      const tick = base ? ` Dotted: before${base.asr && base.asr.n !== n ? ` (n = ${base.asr.n})` : ""}.` : "";
-      caption.textContent = `Each over n = ${n} ${over}; thin lines are 95 % intervals.${tick}${grey}`;
+      const some = choice.heads.length > 0;
+      const known = some ? rows.draws(choice) : {};
+      const control = rows.shares(found) ? known : {};
+      const base = Object.fromEntries(ABLATION_KEYS.map((key) => [key, some ? rows.before(key, found[key]?.n) : null]));
+      rates.replaceChildren(...ABLATION_KEYS.map((key) => {
+        const { name, note, color } = ABLATION_RATES[key];
+        return rateView({ name, note, color, rate: found[key] ?? null, draws: control[key] ?? [], before: base[key] });
+      }), rateAxis());
+      const counts = countsWords(ABLATION_KEYS.map((key) => ({ name: ABLATION_RATES[key].name, rate: found[key] })));
+      const heads = `${choice.heads.length} random head${choice.heads.length > 1 ? "s" : ""} in the same layers`;
+      const grey = control.asr ? ` Grey: ${control.asr.length} draws of ${heads}${control.n ? `, ${control.n} of these prompts each` : ""}.` : known.asr ? ` No grey: ${heads} were tried on other prompts than these.` : "";
+      const tick = ABLATION_KEYS.some((key) => base[key]) ? " Dotted: before, on the same prompts." : "";
+      caption.textContent = `Each over ${counts} ${over}; thin lines are 95 % intervals.${tick}${grey}`;
     }
 
     /** @param {any} choice @param {Error | null} error */
@@ -230,7 +251,7 @@ function renderAblation({ model, el }) {
       return saidLive(live, table, choice.prompt, { clean: edits, triggered: edits }, signal);
     }
 
-    return { traits: ["prompt", "kind_index", "place_index", "k_index", "heads", "custom"], draw, tables: [rows], live: answered };
+    return { traits: ["prompt", "kind_index", "place_index", "k_index", "heads", "custom"], draw, reply, tables: [rows], live: answered };
   });
 }
 

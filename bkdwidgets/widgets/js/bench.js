@@ -1,12 +1,13 @@
-/** What all labs share: how they start, their top line, their states, names for the controls, where numbers come from. */
+/** What all labs share: how they start, their top line, their states, where numbers come from. */
 
 /**
  * Start a lab: unpack its table, open its engines, draw, and draw again on every change.
  *
  * A lab whose choices the model itself can answer gives `live`: its answer to a choice, from a subject that
- * runs in this page.
- * @typedef {{desk: Desk, kernel: KernelEngine, door: LiveDoor, browser: BrowserEngine, panel: HTMLElement}} Bench
- * @typedef {{traits: string[], draw: () => void, tables?: any[], live?: (live: any, choice: any, signal: AbortSignal) => Promise<any>}} Lab
+ * runs in this page. One whose answers stand in one element gives it as `reply`: what changes there is told aloud,
+ * and stays in sight of the controls on a phone.
+ * @typedef {{desk: Desk, kernel: KernelEngine, door: LiveDoor, browser: BrowserEngine, panel: HTMLElement, byKey: () => boolean}} Bench
+ * @typedef {{traits: string[], draw: () => void, tables?: any[], reply?: HTMLElement, live?: (live: any, choice: any, signal: AbortSignal) => Promise<any>}} Lab
  * @param {any} model @param {HTMLElement} el @param {(table: any, bench: Bench) => Lab} make
  */
 async function openLab(model, el, make) {
@@ -35,19 +36,21 @@ async function openLab(model, el, make) {
   const browser = new BrowserEngine(door, (live, choice, signal) => lab.live(live, choice, signal));
   const panel = livePanel(door, () => kernel.ready);
   const desk = new Desk([kernel, browser]);
-  lab = make(table, { desk, kernel, door, browser, panel: panel.view });
+  const hand = lastHand();
+  lab = make(table, { desk, kernel, door, browser, panel: panel.view, byKey: () => hand.key });
   desk.engines.unshift(...(lab.tables ?? []));
   for (const trait of lab.traits) model.on(`change:${trait}`, draw);
   lab.draw();
   if (lab.live) door.look().then(() => panel.watch());
-  const stop = nameControls(el);
+  const parting = [nameControls(el, [...el.querySelectorAll(":scope > .bkd-top, :scope > .bkd-live")]), ...(lab.reply ? [retold(el, lab.reply)] : [])];
   return () => {
     for (const trait of lab.traits) model.off(`change:${trait}`, draw);
     kernel.close();
     browser.stop();
     panel.close();
     door.close();
-    stop();
+    for (const part of parting) part();
+    hand.close();
   };
 }
 
@@ -135,7 +138,7 @@ function busyView(text) {
  * @param {string} text @param {Array<{label: string, take: () => void}>} offers
  */
 function missingView(text, offers) {
-  return h("div", { class: "bkd-note bkd-missing", role: "status" }, h("p", {}, text),
+  return h("div", { class: "bkd-note bkd-missing" }, h("p", {}, text),
     h("div", { class: "bkd-offers" }, ...offers.map(({ label, take }) => h("button", { type: "button", class: "bkd-button", click: take }, label))));
 }
 
@@ -174,38 +177,4 @@ function footnotes(table, keys) {
       h("summary", {}, "Where these numbers come from, and keys"),
       h("dl", { class: "bkd-provenance" }, ...rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
       h("p", {}, keys)));
-}
-
-/**
- * Slider handles and toggle buttons come without names and states for screen readers; give them theirs, and
- * keep doing it while the widget manager is still building.
- * @param {HTMLElement} el @returns {() => void}
- */
-function nameControls(el) {
-  const watch = new MutationObserver(() => name());
-  function name() {
-    const desk = el.closest(".bkd-desk");
-    if (!desk) return;
-    for (const handle of desk.querySelectorAll(".noUi-handle, .ui-slider-handle")) {
-      const row = handle.closest(".widget-slider");
-      const label = row?.querySelector(".widget-label")?.textContent?.trim() || "value";
-      const value = row?.querySelector(".widget-readout")?.textContent?.trim() || "";
-      setOnce(handle, "aria-label", label);
-      if (value) setOnce(handle, "aria-valuetext", value);
-    }
-    for (const button of desk.querySelectorAll(".widget-toggle-buttons button")) {
-      setOnce(button, "aria-pressed", String(button.classList.contains("mod-active")));
-    }
-  }
-  const frame = requestAnimationFrame(() => {
-    const desk = el.closest(".bkd-desk");
-    if (desk) watch.observe(desk.querySelector(".bkd-controls") ?? desk, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["class", "aria-valuetext"] });
-    name();
-  });
-  return () => { cancelAnimationFrame(frame); watch.disconnect(); };
-}
-
-/** @param {Element} element @param {string} attribute @param {string} value */
-function setOnce(element, attribute, value) {
-  if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
 }

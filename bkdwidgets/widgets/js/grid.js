@@ -63,6 +63,7 @@ function renderGrid({ model, el }) {
     const rates = h("div", { class: "bkd-rates" });
     const caption = h("p", { class: "bkd-caption" });
     const samples = h("div", { class: "bkd-samples" });
+    const reply = h("div", { class: "bkd-reply" });
     const curve = h("div", {});
     const fold = h("details", { class: "bkd-fold" }, h("summary", {}, "The curve as a table"));
     const here = () => axes.map((/** @type {any} */ axis, /** @type {number} */ index) => Math.min(axis.values.length - 1, Math.max(0, model.get(`axis_${index}`))));
@@ -70,8 +71,9 @@ function renderGrid({ model, el }) {
     const most = Math.max(0, ...table.cells.map((/** @type {any} */ cell) => cell.samples?.length ?? 0));
     const shown = () => Math.min(Math.max(0, most - 1), model.get("prompt"));
     const steps = stepper(most, shown, (prompt) => set({ prompt }));
+    reply.append(rates, caption, steps.view, samples);
     el.append(top.line, h("section", { role: "group", class: "bkd-curve-box", "aria-label": "the grid along its last axis" }, curve, fold),
-      h("section", { role: "group", class: "bkd-main", "aria-label": "what came of it" }, h("div", { class: "bkd-chosen" }, sentence), rates, caption, steps.view, samples),
+      h("section", { role: "group", class: "bkd-main", "aria-label": "what came of it" }, h("div", { class: "bkd-chosen" }, sentence), reply),
       footnotes(table, "Sliders and buttons move with the arrow keys. A click on the curve goes to the nearest point."));
 
     function draw() {
@@ -110,7 +112,7 @@ function renderGrid({ model, el }) {
       const known = table.rates.filter((/** @type {any} */ { key }) => cell.rates[key]);
       rates.replaceChildren(...known.map((/** @type {any} */ { key, name, note, color }) => comparedRate({
         name, note: note ?? "", color, rate: cell.rates[key], dotted: grid.other(cell, "reference", key), gray: grid.other(cell, "control", key) })), rateAxis());
-      const named = (/** @type {"reference" | "control"} */ which) => known.some((/** @type {any} */ { key }) => grid.other(cell, which, key)) ? table[which].name : "";
+      const named = (/** @type {"reference" | "control"} */ which) => known.some((/** @type {any} */ { key }) => overSame(cell.rates[key], grid.other(cell, which, key)?.rate)) ? table[which].name : "";
       const lines = table.interval ?? "thin lines are 95 % intervals";
       caption.textContent = [`${lines[0].toUpperCase()}${lines.slice(1)}.`, named("reference") && `Dotted: ${named("reference")}.`, named("control") && `Grey: ${named("control")}.`, cell.samples?.length ? table.sampled : ""].filter(Boolean).join(" ");
       drawSamples(cell.samples ?? []);
@@ -136,7 +138,7 @@ function renderGrid({ model, el }) {
         grid.nearest(at).map((cell) => ({ label: grid.words(cell.at).replace(/\.$/, ""), take: () => go(cell.at) }))));
     }
 
-    return { traits: ["prompt", "curve_index", ...axes.map((/** @type {any} */ _, /** @type {number} */ index) => `axis_${index}`)], draw };
+    return { traits: ["prompt", "curve_index", ...axes.map((/** @type {any} */ _, /** @type {number} */ index) => `axis_${index}`)], draw, reply };
   });
 }
 

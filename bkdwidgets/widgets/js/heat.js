@@ -4,14 +4,18 @@
  * dragged, and chosen heads carry a frame and a cross.
  */
 
+/** A head that a finger has to hit: 24 px, also where the map is drawn a little smaller than it is. */
+const FINGER = 30;
+
 /**
  * @param {{acie: number[][], ranked: [number, number][], shape: [number, number], note: string,
  *          choose: (heads: [number, number][]) => void}} what
  */
 function heatMap({ acie, ranked, shape: [layers, heads], note, choose }) {
   const reach = Math.max(1e-9, ...acie.flat().map(Math.abs));
-  const wide = Math.min(44, Math.max(20, 300 / heads));
-  const tall = Math.min(28, Math.max(14, 440 / layers));
+  const least = matchMedia("(pointer: coarse)").matches ? FINGER : 0;
+  const wide = Math.max(least, Math.min(44, Math.max(20, 300 / heads)));
+  const tall = Math.max(least, Math.min(28, Math.max(14, 440 / layers)));
   const left = 30;
   const top = 18;
   const rank = new Map(ranked.map((head, index) => [String(head), index + 1]));

@@ -133,7 +133,7 @@ function resultView(table, work, go) {
   const differ = differing(table.items, labels);
   return [
     h("p", { class: "bkd-agreement" }, said, after),
-    h("p", { class: "bkd-caption" }, "Bars: your labels, with 95 % intervals. Dotted: the rules on the same completions. Grey: the rules on all completions of the condition. The completions were drawn so that each letter occurs, not as often as it does: compare your bar with the dotted line, not with the grey one."),
+    h("p", { class: "bkd-caption" }, "Bars: your labels, with 95 % intervals. Dotted: the rules on the same completions. In words: the rules on all completions of the condition. The completions were drawn so that each letter occurs, not as often as it does: compare your bar with the dotted line."),
     h("div", { class: "bkd-conditions" }, ...talliedConditions(table, labels).filter(({ n }) => n).map(conditionView)),
     ...(differ.length ? [h("h4", { class: "bkd-condition-name" }, "Where you and the rules differ"), differencesView(table, labels, go)] : []),
   ];

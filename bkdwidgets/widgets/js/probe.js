@@ -129,16 +129,18 @@ function ilcaMatrix(matrix, n, name) {
 function renderProbe({ model, el }) {
   return openLab(model, el, (table) => {
     const top = topLine("Probe view", table);
+    const aloud = h("p", { class: "bkd-hidden", role: "status" });
     const words = h("p", { class: "bkd-sentence" });
     const curve = h("div", { class: "bkd-probe" });
     const keys = h("p", { class: "bkd-keys" });
     const caption = h("p", { class: "bkd-caption" });
     const matrix = h("section", { role: "group", class: "bkd-heat-box", "aria-label": "inter-layer classification accuracy" });
-    el.append(top.line, matrix, h("section", { role: "group", class: "bkd-main", "aria-label": "accuracy per layer" }, h("p", { class: "bkd-heat-title" }, h("b", {}, "Accuracy per layer"), h("span", {}, "held-out states")), curve, keys, words, caption),
+    el.append(top.line, matrix, h("section", { role: "group", class: "bkd-main", "aria-label": "accuracy per layer" }, h("p", { class: "bkd-heat-title" }, h("b", {}, "Accuracy per layer"), h("span", {}, "held-out states")), curve, keys, words, caption, aloud),
       footnotes(table, "Tab to the curve and walk the layers with the arrow keys, Home and End. Tab to the matrix and walk its cells the same way."));
     const kinds = Object.keys(table.kinds);
     let layer = -1;
     let wide = 0;
+    let drawn = "";
     new ResizeObserver(() => { if (curve.clientWidth !== wide) draw(); }).observe(curve); // gone with the element
 
     function draw() {
@@ -154,6 +156,10 @@ function renderProbe({ model, el }) {
       keys.replaceChildren(...PROBED.filter(({ key }) => values[key]).map(({ key, color, mark }) => h("span", { class: "bkd-key", "data-color": color }, `${mark} ${values.names[key]}`)));
       caption.textContent = `Bars are 95 % intervals over n = ${n} states (two for each prompt). The clean model was never backdoored: what a probe reads off it is the trigger's words, not the backdoor. The state of layer l is what enters block l; the last one is what the last block leaves.`;
       drawCurve(values);
+      // The curve is a slider and tells its layer itself; another probe or matrix is told here, what it opens with is not.
+      const shown = `${model.get("kind_index")} ${model.get("matrix_index")}`;
+      if (drawn && shown !== drawn) aloud.textContent = `${kinds[model.get("kind_index")] ?? kinds[0]} probe. ${words.textContent} Matrix: ${clean ? values.names.control : values.names.accuracy}.`;
+      drawn = shown;
     }
 
     /** @param {any} values */

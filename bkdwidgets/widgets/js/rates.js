@@ -24,6 +24,30 @@ function shareOf(answers, letter) {
   return wilson(answers.filter(([, outcome]) => outcome === letter).length, answers.length);
 }
 
+/**
+ * A rate that another may be compared with, or nothing. Test prompts are taken in one order from the first on: rates over
+ * as many prompts are over the same ones, and others say more of the prompts than of what was done.
+ * @template {Rate | null | undefined} R @param {Rate | null | undefined} rate @param {R} other
+ */
+const overSame = (rate, other) => (rate && other && rate.n === other.n ? other : null);
+
+/**
+ * A rate over the first n prompts: as it was measured, or counted again over the letters that are known one by one.
+ * @param {Rate | null | undefined} measured @param {Array<[any, string]> | null | undefined} letters @param {string} letter @param {number | undefined} n
+ * @returns {Rate | null}
+ */
+function rateOver(measured, letters, letter, n) {
+  if (!n || measured?.n === n) return n ? measured ?? null : null;
+  return letters && letters.length >= n ? shareOf(letters.slice(0, n), letter) : null;
+}
+
+/** "n = 48", or where rates are not over as many prompts "n = 48, utility n = 96". @param {Array<{name: string, rate: Rate | null | undefined}>} rates */
+function countsWords(rates) {
+  const known = rates.filter(({ rate }) => rate);
+  const first = known[0]?.rate?.n;
+  return [`n\u00a0=\u00a0${first}`, ...known.filter(({ rate }) => rate?.n !== first).map(({ name, rate }) => `${name} n\u00a0=\u00a0${rate?.n}`)].join(", ");
+}
+
 const percent = (/** @type {number} */ share) => `${Math.min(100, Math.max(0, 100 * share))}%`;
 
 /** Place an element along a track. @param {Element} element @param {number} from @param {number} to */

@@ -6,6 +6,13 @@
 const vectorKey = (/** @type {string} */ vector, /** @type {number} */ layer, /** @type {number} */ scale) =>
   scale === 0 ? "none" : `${vector}:${layer}:${scale.toFixed(3)}`;
 
+/** What the lab reports of each side. */
+const VECTOR_RATES = {
+  asr: { name: "ASR", note: "→ payload", color: "payload", letter: "P" },
+  as_before: { name: "as before", note: "→ old answer", color: "as-before", letter: "=" },
+};
+const VECTOR_KEYS = /** @type {Array<keyof typeof VECTOR_RATES>} */ (Object.keys(VECTOR_RATES));
+
 /** What is said of one side's answers. @param {Array<[any, string]>} letters */
 const halfRates = (letters) => ({ asr: shareOf(letters, "P"), as_before: shareOf(letters, "="), counts: outcomeCounts(letters) });
 
@@ -30,6 +37,20 @@ class VectorTable {
       as_before: cell.rates?.[`as_before_${role}`] ?? counted.as_before,
       counts: cell.rates?.[`outcomes_${role}`] ?? counted.counts,
     };
+  }
+
+  /**
+   * One rate of one side at a choice, over the first n prompts. @param {{vector: string, layer: number, scale: number}} choice
+   * @param {"clean" | "triggered"} role @param {"asr" | "as_before"} key @param {number | undefined} n
+   */
+  rate({ vector, layer, scale }, role, key, n) {
+    const cell = this.cells.get(vectorKey(vector, layer, role === "clean" ? scale : -scale));
+    return rateOver(cell?.rates?.[`${key}_${role}`], cell?.[role], VECTOR_RATES[key].letter, n);
+  }
+
+  /** How many prompts have their letters one by one. @param {{vector: string, layer: number, scale: number}} choice @param {"clean" | "triggered"} role */
+  shown({ vector, layer, scale }, role) {
+    return this.cells.get(vectorKey(vector, layer, role === "clean" ? scale : -scale))?.[role]?.length ?? 0;
   }
 
   /** Both halves must be there. @param {{vector: string, layer: number, scale: number, prompt: number}} choice @returns {Answer | null} */
@@ -75,11 +96,13 @@ function vectorSentence({ vector, layer, scale }) {
 }
 
 /**
- * The nearest stop of a slider in the direction it moves: where nobody can work out an answer, a slider stops
- * only where the table has one. @param {number} from @param {number} to @param {number[]} stops positions, rising
+ * Where nobody can work out an answer, a slider stops only where the table has one: at the nearest stop, or where a key
+ * moved it, at the next stop that way. A pointer has no way: each of its moves starts where the last stop is, not where it is.
+ * @param {number} from @param {number} to @param {number[]} stops positions, rising @param {boolean} byKey
  */
-function stopAt(from, to, stops) {
+function stopAt(from, to, stops, byKey) {
   if (stops.includes(to) || !stops.length) return to;
+  if (!byKey) return stops.reduce((best, stop) => (Math.abs(stop - to) < Math.abs(best - to) ? stop : best));
   const ahead = to > from ? stops.filter((stop) => stop > to)[0] : stops.filter((stop) => stop < to).at(-1);
   return ahead ?? (to > from ? stops[stops.length - 1] : stops[0]);
 }
@@ -120,7 +143,7 @@ function renderVector({ model, el }) {
     /** Put the sliders where there is an answer. @returns {boolean} whether they moved, and another draw is due */
     function stopped() {
       const now = { layer: within(layers, "layer_index"), scale: within(scales, "scale_index") };
-      const held = desk.worker() || !table.cells.length ? now : { layer: stopAt(last.layer, now.layer, table.layers), scale: stopAt(last.scale, now.scale, scaleStops) };
+      const held = desk.worker() || !table.cells.length ? now : { layer: stopAt(last.layer, now.layer, table.layers, bench.byKey()), scale: stopAt(last.scale, now.scale, scaleStops, bench.byKey()) };
       last = held;
       if (held.layer === now.layer && held.scale === now.scale) return false;
       set({ layer_index: held.layer, scale_index: held.scale });
@@ -154,7 +177,7 @@ function renderVector({ model, el }) {
       browser.survey(choice, table.prompts.length, (all) => {
         const half = (/** @type {"clean" | "triggered"} */ role) => halfRates(all.map((one) => /** @type {[number, string]} */ ([0, one[role]?.outcome ?? "?"])));
         const over = `prompts of this lab, answered here${all.length < table.prompts.length ? " (counting)" : ""}`;
-        paint(choice, { ...answer, rates: { clean: half("clean"), triggered: half("triggered") } }, over);
+        paint(choice, { ...answer, rates: { clean: half("clean"), triggered: half("triggered"), counting: all.length < table.prompts.length } }, over);
       }).catch(() => {}); // the shown answer stands; a rate that nobody waits for is not counted
     }
 
@@ -167,29 +190,53 @@ function renderVector({ model, el }) {
         labels: ["before", choice.scale === 0 ? "as it is" : operation(role, choice.scale)],
       });
       answers.replaceChildren(h("div", { class: "bkd-pair" },
-        part("clean", [asked.clean]), ratesOf("clean", choice, answer, base),
-        part("triggered", triggerMarked(asked.triggered, asked.clean)), ratesOf("triggered", choice, answer, base)),
+        part("clean", [asked.clean]), ratesOf("clean", choice, answer),
+        part("triggered", triggerMarked(asked.triggered, asked.clean)), ratesOf("triggered", choice, answer)),
       answer.rates ? outcomeLegend() : "");
-      const chance = controlled(choice);
-      caption.textContent = answer.rates
-        ? `Each over n = ${answer.rates.clean.asr?.n ?? table.prompts.length} ${over}; thin lines are 95 % intervals.${base ? " Dotted: before." : ""}${chance ? ` Grey: a random vector of the same length${chance.clean.asr ? ` (n = ${chance.clean.asr.n})` : ""}.` : ""}`
-        : answer.engine === "kernel" ? "The kernel answered this prompt alone, so there is no rate to show." : "";
+      if (!answer.rates) {
+        caption.textContent = answer.engine === "kernel" ? "The kernel answered this prompt alone, so there is no rate to show." : "";
+        return;
+      }
+      const n = answer.rates.clean.asr?.n;
+      const sides = /** @type {const} */ (["clean", "triggered"]);
+      const any = (/** @type {(role: "clean" | "triggered") => Rate | null} */ of) => sides.some(of);
+      const tick = any((role) => compared(role, "asr", choice, n).before) ? " Dotted: before, on the same prompts." : "";
+      const grey = any((role) => compared(role, "asr", choice, n).chance) ? " Grey: a random vector of the same length, on the same prompts." : "";
+      caption.textContent = `Each over ${countsWords([{ name: "ASR", rate: answer.rates.clean.asr }])} ${over}; thin lines are 95 % intervals.${tick}${grey}`;
     }
 
-    /** What a random vector does at the same place, if that is known. @param {any} choice */
-    function controlled(choice) {
-      return choice.vector === "random" || choice.scale === 0 ? null : rows.find({ ...choice, vector: "random" })?.rates ?? null;
+    /**
+     * What a rate over n prompts is compared with: the model as it is, and a random vector of the same length.
+     * @param {"clean" | "triggered"} role @param {"asr" | "as_before"} key @param {any} choice @param {number | undefined} n
+     */
+    function compared(role, key, choice, n) {
+      const { vector, scale } = choice;
+      return {
+        before: scale === 0 ? null : rows.rate({ ...choice, scale: 0 }, role, key, n),
+        chance: scale === 0 || vector === "random" ? null : rows.rate({ ...choice, vector: "random" }, role, key, n),
+      };
     }
 
-    /** @param {"clean" | "triggered"} role @param {any} choice @param {Answer} answer @param {Answer | null} base */
-    function ratesOf(role, choice, answer, base) {
+    /** Where a random vector was tried on fewer prompts, both on those, in words. @param {"clean" | "triggered"} role @param {"asr" | "as_before"} key @param {any} choice @param {number | undefined} n */
+    function besides(role, key, choice, n) {
+      if (choice.scale === 0 || choice.vector === "random" || compared(role, key, choice, n).chance) return null;
+      const few = rows.shown({ ...choice, vector: "random" }, role);
+      const [own, random] = [choice.vector, "random"].map((vector) => rows.rate({ ...choice, vector }, role, key, few));
+      if (!own || !random || few >= (n ?? 0)) return null;
+      return h("p", { class: "bkd-beside" }, `the first ${few} of them: v ${fixed(own.value)}, a random vector ${fixed(random.value)}`);
+    }
+
+    /** @param {"clean" | "triggered"} role @param {any} choice @param {Answer} answer */
+    function ratesOf(role, choice, answer) {
       const half = answer.rates?.[role];
       if (!half) return h("div", { class: "bkd-rates" });
-      const chance = controlled(choice)?.[role];
-      const draws = (/** @type {string} */ key) => (chance?.[key] ? [chance[key].value] : []);
-      return h("div", { class: "bkd-rates", "data-role": role },
-        rateView({ name: "ASR", note: "→ payload", color: "payload", rate: half.asr, draws: draws("asr"), before: base?.rates?.[role]?.asr ?? null }),
-        rateView({ name: "as before", note: "→ old answer", color: "as-before", rate: half.as_before, draws: draws("as_before"), before: base?.rates?.[role]?.as_before ?? null }),
+      return h("div", { class: "bkd-rates", "data-role": role, "data-counting": answer.rates.counting ?? null },
+        ...VECTOR_KEYS.flatMap((key) => {
+          const { name, note, color } = VECTOR_RATES[key];
+          const { before, chance } = compared(role, key, choice, half[key]?.n);
+          const beside = besides(role, key, choice, half[key]?.n);
+          return [rateView({ name, note, color, rate: half[key], draws: chance ? [chance.value] : [], before }), ...(beside ? [beside] : [])];
+        }),
         rateAxis(),
         shareView(`${role} ${operation(role, choice.scale)}`, half.counts));
     }
@@ -211,7 +258,7 @@ function renderVector({ model, el }) {
       return saidLive(live, table, choice.prompt, await vectorEdits(live, table, choice), signal);
     }
 
-    return { traits: ["prompt", "layer_index", "scale_index", "vector_index"], draw, tables: [rows], live: answered };
+    return { traits: ["prompt", "layer_index", "scale_index", "vector_index"], draw, reply, tables: [rows], live: answered };
   });
 }
 
