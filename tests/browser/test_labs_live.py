@@ -70,7 +70,7 @@ def test_a_large_model_is_offered_with_its_size_and_loaded_when_asked(opened):
         page.locator(f'[data-head="{head}"]').click()
     answered_here(page)
     assert outcomes(page) == {"triggered": "=", "clean": "="}
-    page.wait_for_function("document.querySelector('.bkd-caption').textContent.includes('n = 6')")
+    page.wait_for_function("document.querySelector('.bkd-caption').textContent.includes('n\u00a0=\u00a06')")
     assert float(page.locator('[data-rate="ASR"]').get_attribute("data-value")) == 0
     asked = page.evaluate("fake.asked[0]")
     assert asked["edits"] == {"heads": {"list": [[0, 0], [0, 1]], "everywhere": False, "kind": "zero"}}
