@@ -74,7 +74,7 @@ def site(url: str) -> str:
 
     Examples
     --------
-    >>> site("https://github.com/owner/name")
+    >>> site("https://github.com/Owner/name")
     'https://owner.github.io/name/'
     """
     owner, name = url.removeprefix("https://github.com/").split("/")

@@ -1,6 +1,6 @@
 """The Sphinx extension that shapes the book's pages.
 
-It does ten things that the theme and jupyter-book leave open:
+It does eleven things that the theme and jupyter-book leave open:
 
 * derives every link to the repository and to Colab from the one address in ``pyproject.toml``;
 * moves the widgets' state out of the page into a file of its own, which ``page.js`` loads when a lab comes
@@ -13,6 +13,7 @@ It does ten things that the theme and jupyter-book leave open:
 * gives each folded solution a name, to which a chapter's notebook links;
 * names the folder from which the page runs a subject (``bkd-live``);
 * adds the directive of the home page's demonstration (`bkdwidgets.book.switch`);
+* says in each head what the page is, for those who see a link to it (`bkdwidgets.book.card`);
 * writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.policy`).
 """
 
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes  # type: ignore[import-untyped]
 
+from bkdwidgets.book import card
 from bkdwidgets.book.addresses import (
     BRANCH,
     NOTEBOOKS,
@@ -56,6 +58,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _configure, priority=100)
     app.connect("doctree-read", number_solutions)
     app.connect("html-page-context", _shape, priority=999)
+    app.connect("html-page-context", card.shape, priority=998)
+    app.connect("build-finished", card.finish, priority=998)
     app.connect("build-finished", protect, priority=999)
     app.add_directive("switch", Switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

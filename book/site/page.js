@@ -271,6 +271,34 @@
     if (linked instanceof HTMLDetailsElement) linked.open = true;
   }
 
+  /** Mark in the contents what is read: the last heading above the upper third, or the last of all at the end. */
+  function followReader() {
+    const theirs = document.getElementById("pst-page-toc-nav");
+    if (!theirs) return;
+    const contents = theirs.cloneNode(true); // the theme marks the entries that it found, late and not upwards
+    theirs.replaceWith(contents);
+    const entries = [...contents.querySelectorAll("a[href^='#']")]
+      .map((link) => ({ link, place: document.getElementById(decodeURIComponent(link.hash.slice(1))) }))
+      .filter(({ place }) => place);
+    let asked = false;
+    const mark = () => {
+      asked = false;
+      const end = innerHeight + scrollY >= root.scrollHeight - 2;
+      const here = end ? entries.at(-1) : entries.findLast(({ place }) => place.getBoundingClientRect().top <= innerHeight * 0.3);
+      for (const { link } of entries) {
+        const active = link === here?.link;
+        link.classList.toggle("active", active);
+        if (active) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
+      }
+      for (const item of contents.querySelectorAll(".toc-entry")) item.classList.toggle("active", item.contains(here?.link ?? null));
+    };
+    const ask = () => { if (!asked) requestAnimationFrame(mark); asked = true; };
+    addEventListener("scroll", ask, { passive: true });
+    addEventListener("resize", ask);
+    mark();
+  }
+
   function start() {
     openToAll();
     unfoldLinked();
@@ -282,8 +310,9 @@
       throw error;
     });
     if (document.querySelector(".bkd-switch")) load(`${here}switch.js`);
-    if (document.readyState === "complete") drawWhenIdle();
-    else addEventListener("load", drawWhenIdle);
+    const whole = () => { followReader(); drawWhenIdle(); };
+    if (document.readyState === "complete") whole();
+    else addEventListener("load", whole);
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();

@@ -109,6 +109,8 @@ COUNTED = {
     "labs": ".bkd-lab .jupyter-widgets",
     "attention views": ".bkd-circuitsvis .bkd-drawing > [aria-hidden] *",
     "failed": ".bkd-failed",
+    "strange buttons": ".modebar-btn:not([data-title='Save as a picture (PNG)'])",
+    "links in figures": ".bkd-drawing a[href], .bkd-drawing [data-unformatted*='<a ']",
     "nameless handles": ".noUi-handle:not([aria-label])",
 }
 
