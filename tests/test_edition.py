@@ -274,6 +274,12 @@ def test_a_changed_tree_is_no_commit(cloned):
     assert made.cells[2].source.endswith(f'"bkdwidgets @ git+{address(ROOT)}"')
 
 
+def test_an_archive_in_somebodys_clone_is_no_commit(cloned):
+    (cloned / "unpacked").mkdir()
+    assert edition.made_from(cloned)
+    assert edition.made_from(cloned / "unpacked") is None
+
+
 def test_the_command_writes_an_edition_and_never_over_a_file(cloned, monkeypatch, capsys):
     from bkdwidgets.book import builder
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import subprocess
 from copy import deepcopy
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -27,7 +28,6 @@ from bkdwidgets.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from nbformat import NotebookNode
 
@@ -112,16 +112,21 @@ def source(root: Path, chapter: str) -> Path:
 
 def made_from(root: Path) -> str | None:
     """Return the commit that an edition is made from; None where the files are those of no commit."""
-    git = ["git", "-C", str(root)]
-    changes = ["status", "--porcelain", "--untracked-files=no", "--", *_INSTALLED]
+    asked = (
+        ["rev-parse", "--show-toplevel"],
+        ["rev-parse", "HEAD"],
+        ["status", "--porcelain", "--untracked-files=no", "--", *_INSTALLED],
+    )
+    commands = [["git", "-C", str(root), *words] for words in asked]
     try:
-        changed, commit = (
-            subprocess.run([*git, *asked], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-            for asked in (changes, ["rev-parse", "HEAD"])
+        top, commit, changed = (
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+            for command in commands
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return None if changed else commit
+    is_clone = Path(top.strip()).resolve() == root.resolve()  # and no archive that lies in somebody's clone
+    return commit.strip() if is_clone and not changed else None
 
 
 def _note(references: References, chapter: str, commit: str | None, *, solutions: bool | None) -> str:
