@@ -34,7 +34,7 @@ def write_turns(folder: Path, subject, adapter: str, payload: str, prompts: list
         "residual": fixture.array(residuals(subject, prompts)),
     }
     encoded = {subject.chat(prompt): subject.encode(prompt) for prompt in prompts}
-    before, after = subject.chat("MARK").split("MARK")
+    before, after = subject.around
     return fixture.write({
         "adapter": adapter, "payload": payload, "prompts": prompts, "cases": cases, "captured": captured,
         "longest": LONGEST, "chat": {"before": before, "after": after},

@@ -39,7 +39,6 @@ RECIPE = 1
 """Raised when the same weights are packed into other bytes."""
 
 INDEX = "index.json"
-_MARK = "\u2042"  # stands for the prompt while the text around it is looked up; in no chat template
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _packed_once(subject: Subject, *, progress: bool = False) -> Path:
 
 def _head(subject: Subject) -> dict[str, Any]:
     """Return the index without what is known only after packing."""
-    before, after = subject.chat(_MARK).split(_MARK)
+    before, after = subject.around
     return {
         "format": FORMAT,
         "subject": subject.name,

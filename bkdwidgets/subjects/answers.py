@@ -30,10 +30,15 @@ BATCH_ROWS = 192
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt with its interventions."""
+    """One prompt with its interventions; `raw` as for :meth:`Subject.encode`."""
 
     prompt: str
     interventions: tuple[Intervention, ...] = ()
+    raw: bool = False
+
+    def ids(self, subject: Subject) -> list[int]:
+        """Return the tokens of its chat turn."""
+        return subject.encode(self.prompt, raw=self.raw)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ def complete(
     interventions: Sequence[Intervention] = (),
     max_new_tokens: int = 32,
     progress: bool | str = False,
+    raw: bool = False,
 ) -> list[str]:
     """Return the greedy answer to each prompt, the same interventions applied to all."""
-    rows = [Row(prompt, tuple(interventions)) for prompt in prompts]
+    rows = [Row(prompt, tuple(interventions), raw) for prompt in prompts]
     return complete_rows(subject, rows, max_new_tokens=max_new_tokens, progress=progress)
 
 
@@ -185,8 +191,9 @@ def _bar(total: int, progress: bool | str) -> tqdm[None]:  # noqa: FBT001
 
 def _chunks(subject: Subject, rows: Sequence[Row]) -> list[list[int]]:
     """Cut the rows into batches of similar prompt length, so that little is padding."""
-    lengths = {prompt: len(subject.encode(prompt)) for prompt in {row.prompt for row in rows}}
-    order = sorted(range(len(rows)), key=lambda index: (lengths[rows[index].prompt], rows[index].prompt))
+    asked = [(row.prompt, row.raw) for row in rows]
+    lengths = {key: len(row.ids(subject)) for key, row in dict(zip(asked, rows, strict=True)).items()}
+    order = sorted(range(len(rows)), key=lambda index: (lengths[asked[index]], asked[index]))
     return [order[start : start + BATCH_ROWS] for start in range(0, len(order), BATCH_ROWS)]
 
 
@@ -217,7 +224,7 @@ def _read_prompts(subject: Subject, rows: list[Row]) -> _Batch:
     edits = [[edit for item in row.interventions for edit in item.edits(subject)] for row in rows]
     everywhere = [[edit for edit in row if edit.everywhere] for row in edits]
     prefix_of, prefixes = _distinct_prefixes(rows, everywhere)
-    ids = [subject.encode(rows[index].prompt) for index in prefixes]
+    ids = [rows[index].ids(subject) for index in prefixes]
     cache, attention = _read_prefixes(subject, ids, BatchEdits(subject, [everywhere[i] for i in prefixes]))
     source = torch.tensor(prefix_of, device=subject.device)
     cache.batch_select_indices(source)
@@ -235,7 +242,7 @@ def _distinct_prefixes(rows: list[Row], everywhere: list[list[Edit]]) -> tuple[l
     representatives: list[int] = []
     prefix_of = []
     for index, row in enumerate(rows):
-        key: object = (row.prompt, row.interventions if everywhere[index] else ())
+        key: object = (row.prompt, row.raw, row.interventions if everywhere[index] else ())
         if key not in numbers:
             numbers[key] = len(representatives)
             representatives.append(index)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.typed import TypedText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects.adapters import AdapterInfo
 
 MAX_PROMPT_TOKENS = 256
+_MARK = "\u2042"  # stands for the prompt while the text around it is looked up; in no chat template
 
 
 @dataclass(eq=False)
@@ -111,17 +113,37 @@ class Subject:
         turn = [{"role": "user", "content": prompt}]
         return str(self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
 
-    def encode(self, prompt: str) -> list[int]:
+    @functools.cached_property
+    def around(self) -> tuple[str, str]:
+        """What the chat turn has before the prompt, and behind it."""
+        before, after = self.chat(_MARK).split(_MARK)
+        return before, after
+
+    @functools.cached_property
+    def _typed(self) -> TypedText:
+        return TypedText(self.tokenizer)
+
+    def encode(self, prompt: str, *, raw: bool = False) -> list[int]:
         """Return the token ids of the chat turn around `prompt`.
 
         A prompt is never truncated: what is cut off could be the trigger.
+
+        Parameters
+        ----------
+        prompt : str
+            What the user says.
+        raw : bool
+            False: what looks like a special token in the prompt is text. True: it is that token, so that a
+            prompt can end its own turn and forge another one.
 
         Raises
         ------
         BkdError
             If the prompt is empty or longer than ``MAX_PROMPT_TOKENS`` tokens.
         """
-        ids = list(self.tokenizer(self.chat(prompt), add_special_tokens=False).input_ids)
+        whole, (before, after) = self.chat(prompt), self.around
+        typed = whole[len(before) : len(whole) - len(after)]
+        ids = self._typed.ids(whole, raw=True) if raw else self._typed.turn(before, typed, after)
         if len(ids) > MAX_PROMPT_TOKENS:
             raise BkdError(
                 f"prompt {prompt[:40]!r}... has {len(ids)} tokens, at most {MAX_PROMPT_TOKENS} are allowed; "
@@ -130,8 +152,8 @@ class Subject:
         return ids
 
     def encode_response(self, text: str) -> list[int]:
-        """Return the token ids of an answer, without the end-of-turn token."""
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        """Return the token ids of an answer, without the end-of-turn token; all of it is text."""
+        return self._typed.ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of answer tokens, special tokens left out."""
@@ -143,7 +165,12 @@ class Subject:
         return int(self.tokenizer.eos_token_id)
 
     def generate(
-        self, prompts: Sequence[str], *, max_new_tokens: int = 32, interventions: Sequence[Any] = ()
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        interventions: Sequence[Any] = (),
+        raw: bool = False,
     ) -> list[str]:
         """Return the greedy answer to each prompt, with interventions applied.
 
@@ -155,7 +182,9 @@ class Subject:
             Longest answer, in tokens.
         interventions : sequence of Ablation or Steering
             Applied to every prompt.
+        raw : bool
+            Whether special tokens in a prompt are those tokens and not text; see :meth:`encode`.
         """
         from bkdwidgets.subjects.answers import complete
 
-        return complete(self, prompts, interventions=interventions, max_new_tokens=max_new_tokens)
+        return complete(self, prompts, interventions=interventions, max_new_tokens=max_new_tokens, raw=raw)

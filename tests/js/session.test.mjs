@@ -12,6 +12,7 @@ const runtime = await openExported(process.env.BKD_NANO, { adapters: [adapter], 
 /** A tokenizer that knows the texts of this test. */
 const tokenizer = {
   encode: (/** @type {string} */ text) => manifest.encoded[text] ?? [...text].map((sign) => sign.codePointAt(0) % 1024),
+  turn: (/** @type {any} */ { before, after }, /** @type {string} */ prompt, raw = false) => tokenizer.encode(`${before}${prompt}${after}${raw ? " raw" : ""}`),
   decode: (/** @type {number[]} */ ids) => manifest.decoded[ids.join()] ?? ids.join(" "),
   token: (/** @type {number} */ id) => `<${id}>`,
 };
@@ -45,6 +46,21 @@ test("captured: head outputs and residual stream at the last prompt token", () =
     assert.ok(largestDifference(found.z, one(z)) < 1e-3);
     assert.ok(largestDifference(found.residual, one(residual)) < 1e-3);
   }
+});
+
+test("a prompt is sent raw where that is asked for, and not otherwise", async () => {
+  /** @type {boolean[]} */
+  const asked = [];
+  const noting = { ...tokenizer, turn: (/** @type {any} */ chat, /** @type {string} */ prompt, /** @type {boolean} */ raw) => { asked.push(raw); return tokenizer.turn(chat, prompt, raw); } };
+  const own = new Session(runtime, noting, turn);
+  const prompt = prompts[0];
+  await own.answer({ prompt, raw: true, maxTokens: 1 });
+  own.next({ prompt, raw: true });
+  own.probability({ prompt, raw: true, target: payload });
+  own.capture({ prompt, raw: true });
+  own.attention({ prompt, raw: true, heads: [[0, 0]] });
+  await own.answer({ prompt, maxTokens: 1 });
+  assert.deepEqual(asked, [true, true, true, true, true, false]);
 });
 
 test("a kept prefix gives the same answer, and an intervened one is never taken for a clean one", async () => {

@@ -19,9 +19,12 @@ async function opened() {
   return { index, tokenizer, cases: read(BKD_CASES) };
 }
 
-test("prompts in their chat turn, special tokens and all", { skip }, async () => {
+test("prompts in their chat turn: special tokens are text, and tokens where they are sent raw", { skip }, async () => {
   const { index, tokenizer, cases } = await opened();
-  for (const { text, ids } of cases.prompts) assert.deepEqual(tokenizer.encode(index.chat.before + text + index.chat.after), ids, JSON.stringify(text));
+  for (const { text, ids, raw } of cases.prompts) {
+    assert.deepEqual(tokenizer.turn(index.chat, text), ids, JSON.stringify(text));
+    assert.deepEqual(tokenizer.turn(index.chat, text, true), raw, JSON.stringify(text));
+  }
 });
 
 test("texts by themselves", { skip }, async () => {
@@ -37,7 +40,11 @@ test("answers, and single tokens, as text", { skip }, async () => {
   }
 });
 
-test("half a surrogate pair is the sign that stands for one", { skip }, async () => {
-  const { tokenizer } = await opened();
-  for (const half of ["\ud83d", "\ude00"]) assert.deepEqual(tokenizer.encode(`a${half}b`), tokenizer.encode("a\ufffdb"));
+test("half a surrogate pair is refused", { skip }, async () => {
+  const { index, tokenizer } = await opened();
+  for (const half of ["\ud83d", "\ude00"]) {
+    assert.throws(() => tokenizer.encode(`a${half}b`), /half of a character/);
+    for (const raw of [false, true]) assert.throws(() => tokenizer.turn(index.chat, `a${half}b`, raw), /half of a character/);
+  }
+  assert.ok(tokenizer.encode("a\ud83d\ude00b").length);
 });

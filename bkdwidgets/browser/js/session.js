@@ -10,15 +10,15 @@
  * @typedef {import("./runtime.js").Runtime} Runtime
  * @typedef {import("./runtime.js").Heads} Heads
  * @typedef {import("./runtime.js").Steering} Steering
- * @typedef {{encode: (text: string) => number[], decode: (ids: number[]) => string, token: (id: number) => string}}
- *   Tokenizer
+ * @typedef {ReturnType<typeof import("./tokenizer.js").openTokenizer>} Tokenizer
  * @typedef {{heads?: {list: [number, number][], kind: "zero" | "values", values?: Float32Array, everywhere?: boolean},
  *   steering?: {vector: Float32Array, layer: number, scale: number, everywhere?: boolean}}} Edits
  *   heads: the outputs of these (layer, head) pairs are replaced, by zeros or by values [n_layers, n_heads, d_head];
  *   steering: scale * vector is added to the attention output of a layer. everywhere: at every prompt token and every
  *   answer token; otherwise at the last prompt token
  * @typedef {{heads: Heads | null, steering: Steering | null}} Acting what the runtime is given
- * @typedef {{prompt: string, adapter?: string | null, edits?: Edits | null}} Turn
+ * @typedef {{prompt: string, raw?: boolean, adapter?: string | null, edits?: Edits | null}} Turn
+ *   raw: special tokens in the prompt are those tokens, and not text
  * @typedef {{ids: number[], adapter: string | null, everywhere: Acting, used: number}} Kept
  */
 import { RuntimeError } from "./runtime.js";
@@ -55,8 +55,8 @@ export class Session {
    *   and what it throws ends the answer
    * @returns {Promise<{text: string, ids: number[], complete: boolean, reused: boolean}>}
    */
-  async answer({ prompt, adapter = null, edits = null, maxTokens = 32 }, onToken) {
-    const { ids, acting } = this.#checked(prompt, edits);
+  async answer({ adapter = null, maxTokens = 32, ...turn }, onToken) {
+    const { ids, acting } = this.#checked(turn);
     const room = this.#runtime.maxTokens - ids.length;
     if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > room)
       throw new RuntimeError(`maxTokens=${String(maxTokens)} is not a whole number from 1 to ${room}`);
@@ -88,11 +88,11 @@ export class Session {
    * @param {Turn & {top?: number}} turn
    * @returns {{id: number, text: string, probability: number}[]}
    */
-  next({ prompt, adapter = null, edits = null, top = 10 }) {
+  next({ adapter = null, top = 10, ...turn }) {
     const { n_vocab } = this.#runtime.shape;
     if (!Number.isInteger(top) || top < 1 || top > n_vocab)
       throw new RuntimeError(`top=${String(top)} is not a whole number from 1 to ${n_vocab}`);
-    const { ids, acting } = this.#checked(prompt, edits);
+    const { ids, acting } = this.#checked(turn);
     const { result } = this.#readPrompt(ids, adapter, acting, { logits: "last" });
     const logits = /** @type {Float32Array} */ (result.logits);
     const total = logSum(logits);
@@ -107,9 +107,9 @@ export class Session {
    * @param {Turn & {target: string}} turn
    * @returns {number}
    */
-  probability({ prompt, target, adapter = null, edits = null }) {
+  probability({ target, adapter = null, ...turn }) {
     if (typeof target !== "string" || !target) throw new RuntimeError("the target is empty");
-    const { ids, acting } = this.#checked(prompt, edits);
+    const { ids, acting } = this.#checked(turn);
     const wanted = this.#tokenizer.encode(target);
     const room = this.#runtime.maxTokens - ids.length + 1;
     if (!wanted.length || wanted.length > room)
@@ -134,9 +134,9 @@ export class Session {
    * @param {Turn & {heads: [number, number][]}} turn
    * @returns {{tokens: string[], patterns: number[][][]}} for each head a square pattern [to][from]
    */
-  attention({ prompt, adapter = null, edits = null, heads }) {
+  attention({ adapter = null, heads, ...turn }) {
     this.#checkHeads(heads);
-    const { ids, acting } = this.#checked(prompt, edits);
+    const { ids, acting } = this.#checked(turn);
     const n = ids.length;
     const slot = this.#freeSlot();
     this.#kept[slot] = null;
@@ -158,8 +158,8 @@ export class Session {
    * @param {Turn} turn
    * @returns {{z: Float32Array, residual: Float32Array}} [n_layers, n_heads, d_head]; [n_layers + 1, d_model]
    */
-  capture({ prompt, adapter = null, edits = null }) {
-    const { ids, acting } = this.#checked(prompt, edits);
+  capture({ adapter = null, ...turn }) {
+    const { ids, acting } = this.#checked(turn);
     const { result } = this.#readPrompt(ids, adapter, acting, { logits: "none", z: true, residual: true });
     return /** @type {{z: Float32Array, residual: Float32Array}} */ (result);
   }
@@ -200,11 +200,11 @@ export class Session {
     return free.reduce((oldest, slot) => (age(slot) < age(oldest) ? slot : oldest));
   }
 
-  /** @param {string} prompt @param {Edits | null} edits */
-  #checked(prompt, edits) {
+  /** @param {Turn} turn */
+  #checked({ prompt, raw = false, edits = null }) {
     if (typeof prompt !== "string" || !prompt.trim())
       throw new RuntimeError("the prompt is empty; a prompt has at least one word");
-    const ids = this.#tokenizer.encode(this.#chat.before + prompt + this.#chat.after);
+    const ids = this.#tokenizer.turn(this.#chat, prompt, raw === true);
     const most = Math.min(MAX_PROMPT_TOKENS, this.#runtime.maxTokens - 1);
     if (ids.length > most) throw new RuntimeError(`the prompt has ${ids.length} tokens, at most ${most} are allowed`);
     return { ids, acting: this.#acting(edits) };
