@@ -35,7 +35,8 @@ LABS = (
 )  # fmt: skip
 CLOSING = ("Try it yourself", "Exercises", "In five lines", "References")
 MAX_WIDTH = 88
-MAX_LINES = 12
+MAX_LINES = 20
+MAX_SENTENCES = 4
 
 _ADMONITION = re.compile(
     r"^(?P<mark>:{3,})\{admonition\}[ ]*(?P<title>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ ]*$",
@@ -131,8 +132,10 @@ def opening(chapter: Chapter) -> Iterator[str]:
     for start, parts in found.items():
         if len(parts) != 1:
             yield f"{len(parts)} paragraphs of the first cell begin with {start}, not one"
-        elif start in starts[:3] and (n := n_sentences(parts[0].removeprefix(start))) != 1:
-            yield f"{start} has {n} sentences, not one"
+        elif start in starts[:3]:
+            n = n_sentences(parts[0].removeprefix(start))
+            if not 1 <= n <= MAX_SENTENCES:
+                yield f"{start} has {n} sentences, not 1 to {MAX_SENTENCES}"
     able = first.partition(starts[3])[2].partition("**Time:**")[0]
     if len(bullets(able)) != 3:
         yield f"{starts[3]} has {len(bullets(able))} bullets, not 3"

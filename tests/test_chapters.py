@@ -125,7 +125,7 @@ BREAKS = [
     ("form", 3, "", {"id": "probe-00"}, "twice"),
     ("form", 5, "", {"outputs": [{}]}, "outputs"),
     ("opening", 0, ("# Probe", "Probe"), {}, "'# Title'"),
-    ("opening", 0, ("of the layers.", "of the layers. It always does."), {}, "2 sentences"),
+    ("opening", 0, ("of the layers.", "of the layers. It does." + 4 * " It does."), {}, "6 sentences"),
     ("opening", 0, ("**The baseline.** A coin.\n", ""), {}, "0 paragraphs"),
     ("opening", 0, ("- doubt one.\n", ""), {}, "2 bullets"),
     ("opening", 0, ("30 minutes", "half an hour"), {}, "Time"),
@@ -150,7 +150,7 @@ BREAKS = [
     ("summary", 10, ("- A line.\n", ""), {}, "4 bullets"),
     ("references", 10, ("yu2025", "yu2052"), {}, "'yu2052' is not in"),
     ("references", 10, (" doubts the rate", ""), {}, "why to read it"),
-    ("code", 9, ("k = 8", "k = 8\n" * 13), {}, "13 lines"),
+    ("code", 9, ("k = 8", "k = 8\n" * 21), {}, "21 lines"),
     ("code", 9, ("k = 8", "k = " + "8" * 90), {}, "94 characters"),
     ("code", 6, None, {"cell_type": "code"}, "no prose between probe-05 and probe-06"),
 ]
