@@ -1,6 +1,7 @@
 /*
  * Sweep a page, which stands in the frame of an empty one, over window widths, and say at which of them it is
- * wider than its window, or something to read or to press lies on something else.
+ * wider than its window, or something to read or to press lies on something else. A lab's answer in short does so on
+ * purpose, where it goes along with what is used.
  *
  * One call lays the page out once a width and paints nothing, so that fifty widths take about two seconds.
  */
@@ -8,7 +9,7 @@
   const frame = document.querySelector("iframe");
   const page = frame.contentDocument;
   const PARTS = ".bd-header-article, .bd-article, .prev-next-area, footer, .bd-sidebar-primary, .bd-sidebar-secondary";
-  const SKIPPED = "script, style, noscript, svg, mjx-container, .bkd-hidden, .visually-hidden, .js-plotly-plot, dialog, .copybtn, .headerlink, .bkd-drawing, details:not([open]) > :not(summary)";
+  const SKIPPED = "script, style, noscript, svg, mjx-container, .bkd-hidden, .bkd-glance, .visually-hidden, .js-plotly-plot, dialog, .copybtn, .headerlink, .bkd-drawing, details:not([open]) > :not(summary)";
   const CONTROLS = "button, select, input, textarea, .noUi-target";
   const BLOCKS = "p, pre, dt, h1, h2, h3, h4, figcaption"; // lines of one block cannot lie on each other
   const CLOSE = "table, .bkd-desk, .bd-header-article"; // here each word is looked at
