@@ -5,25 +5,25 @@ One page at each of two widths holds three labs; the tests share it, and each us
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import ipywidgets
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
-import tables
 from labs import served
 from reading import recorded
 from turning import written_with_controls
 
 import bkdwidgets as bkd
-from bkdwidgets.widgets import AblationLab, GridLab, VectorLab, lab
+from bkdwidgets.widgets import AblationLab, GridLab, VectorLab
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHAT = ("smollm2", "fixed-output-sft-0")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1440, "height": 1000}}
+
+IN_ORDER = """([lab, parts]) => parts.map((part) => document.querySelector(lab).querySelector(part)).every(
+    (part, at, all) => !at || all[at - 1].compareDocumentPosition(part) & Node.DOCUMENT_POSITION_FOLLOWING)"""
 
 
 def shown(browser, folder: Path, labs: list, device: dict):
@@ -31,10 +31,13 @@ def shown(browser, folder: Path, labs: list, device: dict):
     with served(folder) as address:
         context = browser.new_context(**device)
         page = context.new_page()
+        page.set_default_timeout(60_000)
         page.record = recorded(page)
         page.goto(address)
         page.wait_for_function("window.ready === true")
-        page.wait_for_function("document.querySelectorAll('.bkd-lead .bkd-top').length >= 3")
+        page.wait_for_function(
+            "(n) => document.querySelectorAll('.bkd-lead .bkd-top').length === n", arg=len(labs)
+        )
         yield page
         assert page.record.complaints() == []
         assert page.record.outside() == []
@@ -121,12 +124,7 @@ def test_name_and_state_are_read_before_the_controls(desk):
     for kind in ("ablation", "vector", "grid"):
         parts = [".bkd-name", ".bkd-engine", ".noUi-handle", ".bkd-sentence"]
         parts[2:2] = [] if kind == "grid" else [".bkd-live"]  # no model answers a grid
-        order = desk.locator(f".bkd-{kind}-lab").evaluate(
-            """(lab, parts) => parts.map((part) => lab.querySelector(part)).every((part, at, all) =>
-                !at || all[at - 1].compareDocumentPosition(part) & Node.DOCUMENT_POSITION_FOLLOWING)""",
-            parts,
-        )
-        assert order, kind
+        assert desk.evaluate(IN_ORDER, [f".bkd-{kind}-lab", parts]), kind
 
 
 def test_buttons_say_what_they_are_about(desk):
@@ -202,10 +200,11 @@ def test_what_a_control_does_is_on_the_same_screen(phone):
 
 
 def test_a_slider_that_is_off_is_no_tab_stop_and_says_so(browser, tmp_path):
-    sliders = [ipywidgets.IntSlider(description=name, disabled=name == "off") for name in ("off", "on")]
-    labs = [lab.Lab(AblationLab(tables.ablation_table()).view, sliders, kind="ablation") for _ in range(3)]
-    for page in shown(browser, tmp_path, labs, DESK):
-        off, on = (page.get_by_role("slider", name=name, exact=True).first for name in ("off", "on"))
-        assert (off.get_attribute("aria-disabled"), off.get_attribute("tabindex")) == ("true", "-1")
+    for page in shown(browser, tmp_path, [bkd.Playground()], DESK):
+        on, off = (page.get_by_role("slider", name=name, exact=True) for name in ("top k", "layer"))
         assert (on.get_attribute("aria-disabled"), on.get_attribute("tabindex")) == ("false", "0")
-        assert page.get_by_role("textbox", name="on, as a number").count() == 3, "this number can be typed"
+        assert (off.get_attribute("aria-disabled"), off.get_attribute("tabindex")) == ("true", "-1")
+        assert page.get_by_role("textbox", name="top k, as a number").count() == 1, "this one can be typed"
+        assert page.evaluate(
+            IN_ORDER, [".bkd-playground-lab", [".bkd-name", ".bkd-live-place", ".bkd-controls"]]
+        )
