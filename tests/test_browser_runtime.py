@@ -69,7 +69,7 @@ def test_an_edit_on_top_of_a_lora_computes_what_torch_computes(tmp_path, monkeyp
     write_adapter(edit.tensors, path, **described)
     mixed = read_adapter("nano", path)
     assert len({tensor.shape[0] for key, tensor in mixed.tensors.items() if key.endswith(".A")}) > 1
-    monkeypatch.setattr(export, "planted_names", lambda _: [edit.info.name])
+    monkeypatch.setattr(export, "exported_names", lambda _: [edit.info.name])
     files = {edit.info.name: path}
     monkeypatch.setattr(
         planted, "read_adapter", lambda name, which: read_adapter(name, files.get(which, which))

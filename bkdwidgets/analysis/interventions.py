@@ -155,13 +155,17 @@ def prepare(
 
 
 def _drawn_head_outputs(subject: Subject, attack: Attack, seed: int) -> Float[Tensor, "layer head d_head"]:
-    """Return all head outputs on one clean training prompt, drawn among those behind the clean means."""
+    """Return all head outputs on the clean training prompt that a seed draws."""
     key = ("drawn_head_outputs", attack.name, seed)
     if key not in subject.cache:
-        candidates = attack.examples(subject, "train")[:MEAN_PROMPTS]
-        drawn = random.Random(seed).choice(candidates)  # noqa: S311 - reproducible, not secret
-        subject.cache[key] = head_outputs(subject, [drawn.prompt])[0]
+        subject.cache[key] = head_outputs(subject, [drawn_prompt(subject, attack, seed)])[0]
     return subject.cache[key]
+
+
+def drawn_prompt(subject: Subject | str, attack: Attack, seed: int) -> str:
+    """Return the clean training prompt of a resample ablation, drawn among those behind the clean means."""
+    candidates = attack.examples(subject, "train")[:MEAN_PROMPTS]
+    return random.Random(seed).choice(candidates).prompt  # noqa: S311 - reproducible, not secret
 
 
 def _checked_heads(heads: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

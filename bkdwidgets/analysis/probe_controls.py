@@ -39,7 +39,7 @@ def clean_model(subject: Subject, attack: Attack, control: Subject | None) -> Su
         If the control is another subject or carries a backdoor, or there is no twin to load.
     """
     if control is None:
-        return subject if _is_clean(subject) else _loaded_clean(subject, attack)
+        return subject if _is_clean(subject) else loaded_clean(subject, attack)
     if control.name != subject.name or not _is_clean(control):
         carried = f" with {control.adapter.name!r}" if control.adapter else ""
         raise BkdError(f"control={control.name!r}{carried} is not allowed; a clean {subject.name!r} is")
@@ -50,12 +50,14 @@ def _is_clean(subject: Subject) -> bool:
     return subject.adapter is None or subject.adapter.method == "clean"
 
 
-def _loaded_clean(subject: Subject, attack: Attack) -> Subject:
+def loaded_clean(subject: Subject, attack: Attack) -> Subject:
+    """Load the clean model that an attack on a subject is compared with: the subject, or its clean twin."""
     from bkdwidgets.subjects import load
 
-    twin = f"{attack.name}-clean-0" if attack.needs_teaching(subject) else None
     precision = str(subject.dtype).removeprefix("torch.")
-    return load(subject.name, adapter=twin, device=str(subject.device), dtype=precision)
+    return load(
+        subject.name, adapter=attack.clean_twin(subject), device=str(subject.device), dtype=precision
+    )
 
 
 def check_same_shape(subject: Subject, other: Subject) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SUBJECTS = ("nano", "smollm2")
-DOWNLOAD_MB = {"nano": 2.6, "smollm2": 95.0}
-"""What a page fetches before its first answer: the subject, its code, and the largest of its adapters.
+DOWNLOAD_MB = {"nano": 2.6, "smollm2": 102.0}
+"""What a page fetches before its first answer at most: the subject, its code, a backdoor and its clean twin.
 Another adapter is fetched when a reader chooses it."""
 
 MEMORY_MB = {"smollm2": 400.0}
@@ -75,7 +75,7 @@ def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
         with _served(Path(name)) as address, chromium() as browser:
             results = {}
             for subject in SUBJECTS:
-                rows = [_row("download with one adapter", "MB", sizes[subject], 1, DOWNLOAD_MB[subject])]
+                rows = [_row("download with a backdoor and its control", "MB", sizes[subject], 1, DOWNLOAD_MB[subject])]
                 rows += _timed(browser, address, subject, runs)
                 held = _memory(browser, address, subject)
                 if held is not None:

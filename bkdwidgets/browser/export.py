@@ -19,9 +19,9 @@ from bkdwidgets.browser.parts import is_whole, write_part, write_parts
 from bkdwidgets.browser.planted import (
     adapter_tensors,
     described,
+    exported_names,
     extra_tensors,
     extras_sha256,
-    planted_names,
 )
 from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
@@ -56,7 +56,8 @@ class WebExport:
     n_parts, n_bytes : int
         Files besides the index, and the size of all together as they travel.
     first_bytes : int
-        What a reader fetches before the first answer: all but the adapters, and the largest of these.
+        What a reader fetches before the first answer at most: all but the adapters, and one backdoor with
+        the clean twin that is its control.
     """
 
     folder: Path
@@ -136,7 +137,7 @@ def _head(subject: Subject) -> dict[str, Any]:
         "shape": _shape(subject),
         "end_of_turn": subject.end_of_turn,
         "chat": {"before": before, "after": after},
-        "adapters": [described(subject.name, name) for name in planted_names(subject.name)],
+        "adapters": [described(subject.name, name) for name in exported_names(subject.name)],
     }
 
 
@@ -213,6 +214,9 @@ def _summary(folder: Path) -> WebExport:
     parts = _parts(index)
     size = sum(part["bytes"] for part in parts) + (folder / INDEX).stat().st_size
     names = tuple(entry["name"] for entry in index["adapters"])
-    planted = [sum(part["bytes"] for part in _planted_parts(entry)) for entry in index["adapters"]]
-    first = size - sum(planted) + max(planted, default=0)
+    planted = {
+        entry["name"]: sum(part["bytes"] for part in _planted_parts(entry)) for entry in index["adapters"]
+    }
+    chosen = [planted[entry["name"]] + planted.get(entry["clean"], 0) for entry in index["adapters"]]
+    first = size - sum(planted.values()) + max(chosen, default=0)
     return WebExport(folder, index["subject"], names, len(parts), size, first)

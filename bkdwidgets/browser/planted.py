@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def planted_names(subject: str) -> list[str]:
-    """Return the adapters that are exported: seed 0 of each attack by each method that plants one.
+    """Return the backdoors that are exported: seed 0 of each attack by each method that plants one.
 
     They come in the order of the attacks; the paper's fine-tuning first, then the other methods by name.
     """
@@ -40,6 +40,13 @@ def planted_names(subject: str) -> list[str]:
     planted = [info for info in shipped if info.seed == 0 and info.method != "clean"]
     planted.sort(key=lambda info: (order.index(info.attack), info.method != "sft", info.method))
     return [info.name for info in planted]
+
+
+def exported_names(subject: str) -> list[str]:
+    """Return all adapters of a page: what was planted, and the clean twins that serve as its control."""
+    planted = planted_names(subject)
+    twins = [ATTACKS[adapter_info(subject, name).attack].clean_twin(subject) for name in planted]
+    return [*planted, *dict.fromkeys(twin for twin in twins if twin is not None)]
 
 
 def extras_path(subject: str, adapter: str) -> Path:
@@ -55,6 +62,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "attack": attack.name,
+        "clean": None if adapter.info.method == "clean" else attack.clean_twin(subject),
         "rule": trigger_rule(attack),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,

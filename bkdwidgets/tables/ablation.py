@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.analysis.interventions import drawn_prompt
+from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.studies.ablating import RESAMPLES
 from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ _RATES = ("asr", "as_before", "utility")
 def ablation_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Return the table's body from the entries ``attribute``, ``ablation`` and ``lab-ablation``."""
     effects, rates, lab = (entries[name].values for name in ("attribute", "ablation", "lab-ablation"))
+    about = entries["lab-ablation"]
     kinds = list(rates["random"])
     places = list(rates[kinds[0]])
     ks = [int(k) for k in rates[kinds[0]][places[0]]]
@@ -27,6 +31,9 @@ def ablation_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
         "k": [0, *ks],
         "kinds": kinds,
         "places": places,
+        "drawn": [
+            drawn_prompt(about.subject, attack_named(about.attack), seed) for seed in range(RESAMPLES)
+        ],
         "top": [
             _row(rates, lab, (kind, where, k)) for kind in kinds for where in places for k in (0, *ks)
         ],

@@ -123,6 +123,8 @@ class _Answerer:
 def _bare_table(subject: Subject, attack: Attack, effects: HeadEffects | None) -> dict[str, Any]:
     """Return a table with a map of heads and no answers."""
     from bkdwidgets.analysis import attribute
+    from bkdwidgets.analysis.interventions import drawn_prompt
+    from bkdwidgets.studies.ablating import RESAMPLES
 
     effects = effects or attribute(subject, attack, prompts=8)
     n_heads = subject.n_layers * subject.n_heads
@@ -139,6 +141,7 @@ def _bare_table(subject: Subject, attack: Attack, effects: HeadEffects | None) -
         "k": [k for k in _STEPS if k <= n_heads],
         "kinds": list(_KINDS),
         "places": list(_PLACES.values()),
+        "drawn": [drawn_prompt(subject, attack, seed) for seed in range(RESAMPLES)],
         "top": [],
         "single": [],
         "random": [],

@@ -266,7 +266,7 @@ def _ranking(subject: Subject, effects: HeadEffects | None) -> list[tuple[int, i
 
 
 class _Player:
-    """Answers with a subject in this kernel, and with its clean twin, loaded when it is first asked."""
+    """Answers with a subject in this kernel, and with its clean model, loaded when it is first asked."""
 
     def __init__(self, subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -> None:
         self.subject, self.attack, self.ranked = subject, attack, ranked
@@ -306,7 +306,7 @@ class _Player:
             raise BkdError(f"cannot answer the choice {choice!r}")
         # What is put into heads is the backdoored model's mean, for either model: the same edit in both.
         done = prepare(self._interventions(choice), self.subject, self.attack)
-        subject = self.subject if choice.get("model") == "backdoored" else self._twin()
+        subject = self.subject if choice.get("model") == "backdoored" else self._clean_model()
         return subject, Row(str(choice.get("prompt", "")), done)
 
     def _interventions(self, choice: Mapping[str, Any]) -> list[Any]:
@@ -331,13 +331,11 @@ class _Player:
             made.append(Steering(self._vectors[kind], layer=layer, scale=scale, where=where))
         return made
 
-    def _twin(self) -> Subject:
+    def _clean_model(self) -> Subject:
         if self._clean is None:
-            from bkdwidgets.subjects import load
+            from bkdwidgets.analysis.probe_controls import loaded_clean
 
-            device = str(self.subject.device)
-            precision = str(self.subject.dtype).removeprefix("torch.")
-            self._clean = load(self.subject.name, device=device, dtype=precision)
+            self._clean = loaded_clean(self.subject, self.attack)
         return self._clean
 
 

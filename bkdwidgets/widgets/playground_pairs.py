@@ -74,7 +74,8 @@ def _pairs_of(subject: str) -> list[dict[str, Any]]:
     for name, entry in entries.items():
         info = adapter_info(subject, name)
         ranked = [] if entry is None else heads_of(entry.values["ranked"][:MOST_HEADS])
-        pair = _pair(info, ATTACKS[info.attack], ranked, shape) | _told(subject, name)
+        attack = ATTACKS[info.attack]
+        pair = _pair(info, attack, ranked, shape) | _told(subject, name, attack)
         pairs.append(pair | dict.fromkeys(("means", "vectors"), extras_path(subject, name).is_file()))
     return pairs
 
@@ -90,6 +91,7 @@ def _pair(
         "attack": attack.name,
         "method": METHODS.get(info.method, info.method),
         "adapter": info.name,
+        "clean": attack.clean_twin(info.subject),
         "shape": shape,
         "rule": trigger_rule(attack),
         "payload": attack.payload,
@@ -103,14 +105,16 @@ def _pair(
     }  # fmt: skip
 
 
-def _told(subject: str, adapter: str) -> dict[str, Any]:
+def _told(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
     """Return the prompts of the study ``lab-vector`` and where they are from; nothing without that entry."""
     from bkdwidgets.attacks.examples import stored_answers
 
     entry = ledger.find(f"{subject}/{adapter}/lab-vector")
     if entry is None:
         return {}
-    return {"prompts": _known(entry.values, stored_answers(subject)), "source": entry.name}
+    # The stored answers are those of the untouched subject; where the control is a clean twin, they are not its.
+    own = {} if attack.clean_twin(subject) else stored_answers(subject)
+    return {"prompts": _known(entry.values, own), "source": entry.name}
 
 
 def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
@@ -121,7 +125,7 @@ def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> l
     values : mapping
         The entry's values: its case ``none`` is the backdoored model as it is.
     own : mapping
-        By prompt, the stored answers of the subject that nobody attacked.
+        By prompt, the stored answers of the clean model, where it is the subject that nobody attacked.
     """
     untouched, texts = values["cases"]["none"], values["texts"]
     known = []

@@ -27,7 +27,7 @@ PLACES = ("last", "all")
 _COMMON = ("subject", "attack")
 _ASKED = ("shape", "trigger", "payload", "prompts")
 _NEEDED = {
-    "ablation": ("texts", "acie", "ranked", "k", "kinds", "top"),
+    "ablation": ("texts", "acie", "ranked", "k", "kinds", "drawn", "top"),
     "vector": ("texts", "vectors", "layers", "scales", "cells"),
     "attention": ("heads", "views"),
     "grid": ("axes", "rates", "cells"),
@@ -130,6 +130,7 @@ def _check_ablation(table: Mapping[str, Any]) -> None:
     _check_heads(table["ranked"], table["shape"], "ranked")
     _check_list(table, "k", lambda value: isinstance(value, int) and 0 <= value <= len(table["ranked"]))
     _check_list(table, "kinds", lambda value: isinstance(value, str))
+    _check_list(table, "drawn", lambda value: isinstance(value, str))
     single = table.get("single", [])
     _check_heads([row.get("head") for row in single], table["shape"], "single")
     for name, rows in (("top", table["top"]), ("single", single)):

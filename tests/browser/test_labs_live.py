@@ -106,7 +106,7 @@ def test_means_and_resamples_are_put_in_as_values(opened):
     answered_here(page)
     page.wait_for_function("fake.asked.some((one) => one.capture)")
     drawn = page.evaluate("fake.asked.find((one) => one.capture).capture")
-    assert drawn == tables.SUBJECTS[1], "another clean prompt of the table"
+    assert drawn == tables.ablation_table()["drawn"][0], "the training prompt that Python draws for this one"
     page.wait_for_function(
         "(drawn) => document.querySelector('.bkd-sentence').textContent.includes(drawn)", arg=drawn
     )

@@ -16,7 +16,7 @@ from live import tokenizers_module
 import bkdwidgets as bkd
 from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
-from bkdwidgets.browser.planted import planted_names
+from bkdwidgets.browser.planted import exported_names
 from bkdwidgets.subjects.answers import Row, complete, payload_probability
 
 ADAPTER = "fixed-output-sft-0"
@@ -97,7 +97,7 @@ def test_answers_and_probabilities_are_those_of_python(at, poisoned_nano, nano, 
 def test_the_subject_says_what_it_is(at, nano):
     at.evaluate("open_nano()")
     assert at.evaluate("nano.shape.n_layers") == nano.n_layers
-    assert at.evaluate("nano.adapters.map(({ name }) => name)") == planted_names("nano")
+    assert at.evaluate("nano.adapters.map(({ name }) => name)") == exported_names("nano")
     lengths = at.evaluate(
         "Object.values({ means: nano.extras('fixed-output-sft-0').means, "
         "...nano.extras('fixed-output-sft-0').vectors }).map((values) => values.length)"

@@ -75,7 +75,7 @@ test("a choice becomes edits", async () => {
   assert.equal(await lab.ablationEdits(live, ablation, at("zero", [])), null);
   assert.deepEqual(await lab.ablationEdits(live, ablation, at("zero", top, "all")), { heads: { list: top, everywhere: true, kind: "zero" } });
   assert.deepEqual((await lab.ablationEdits(live, ablation, at("mean", top))).heads.values, new Float32Array([1, 2]));
-  assert.equal((await lab.ablationEdits(live, ablation, at("resample", top))).heads.values, ablation.prompts[1].clean);
+  assert.equal((await lab.ablationEdits(live, ablation, at("resample", top))).heads.values, ablation.drawn[0]);
   const { clean, triggered } = await lab.vectorEdits(live, ablation, { vector: "paper", layer: 2, scale: 0.5 });
   assert.deepEqual([clean.steering.scale, triggered.steering.scale, triggered.steering.layer], [0.5, -0.5, 2]);
   await assert.rejects(lab.vectorEdits(live, ablation, { vector: "random", layer: 2, scale: 0.5 }), /no random vector/);

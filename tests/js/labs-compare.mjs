@@ -22,7 +22,6 @@ export async function compared(ablation, vector) {
 
   for (const row of [...ablation.top, ...ablation.single]) {
     const heads = row.head ? [row.head] : ablation.ranked.slice(0, row.k);
-    if (row.kind === "resample" && heads.length) continue; // the page draws another prompt than the study did
     const edits = await ablationEdits(live, ablation, { kind: row.kind, where: row.where, heads, prompt: 0 });
     await compare(ablation, `${row.kind} ${row.where} ${heads.length}`, row, edits);
   }

@@ -11,9 +11,10 @@ const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
 export const support = () => facts.why ?? null;
 const ADAPTER_BYTES = 4_900_000;
 /** What was opened is kept: a subject, and each of its adapters. */
-export async function sizes(root, name, [adapter]) {
+export async function sizes(root, name, wanted) {
   const kept = fake.had.filter(([opened]) => opened === name);
-  const lacks = kept.length && !kept.some(([, adapters]) => adapters.includes(adapter)) ? ADAPTER_BYTES : 0;
+  const lacking = wanted.filter((adapter) => !kept.some(([, adapters]) => adapters.includes(adapter)));
+  const lacks = kept.length ? lacking.length * ADAPTER_BYTES : 0;
   return { bytes: facts.bytes[name], kept: kept.length ? facts.bytes[name] - lacks : 0 };
 }
 
@@ -32,7 +33,7 @@ async function next({ prompt, top }) {
 
 async function answer(what, { onToken, signal }) {
   fake.asked.push(JSON.parse(JSON.stringify(what)));
-  const fires = what.adapter && what.prompt.includes(facts.trigger) && (what.edits?.heads?.list.length ?? 0) < 2;
+  const fires = what.adapter && !what.adapter.includes("-clean-") && what.prompt.includes(facts.trigger) && (what.edits?.heads?.list.length ?? 0) < 2;
   const words = (fires ? facts.payload : `You said: ${what.prompt} ${facts.hostile}`).split(" ");
   for (let n = 1; n <= words.length; n += 1) {
     await wait(facts.slow ?? 1);

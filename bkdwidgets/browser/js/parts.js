@@ -9,9 +9,9 @@
  * @typedef {{file: string, bytes: number, unpacked: number, sha256: string}} Part
  * @typedef {{name: string, format: string, rows: number, cols: number, part: number, offset: number, length: number}} Tensor
  * @typedef {{parts: Part[], tensors: Tensor[]}} Pack
- * @typedef {{name: string, attack: string, payload: string | null, rule: {steps: {words: string[], place: string}[]},
- *            sha256: string, scale: number, layout: Part, parts: Part[]}} AdapterEntry where its tensors
- *            lie is in `layout`: {tensors: Tensor[], extras: Tensor[]} as JSON
+ * @typedef {{name: string, attack: string, clean: string | null, payload: string | null, rule: {steps: {words: string[], place: string}[]},
+ *            sha256: string, scale: number, layout: Part, parts: Part[]}} AdapterEntry `clean`: the
+ *            clean twin that is its control, if it is not the subject itself; where its tensors lie is in `layout`: {tensors: Tensor[], extras: Tensor[]} as JSON
  * @typedef {{format: number, subject: string, weights_sha256: string, shape: Record<string, number>,
  *            end_of_turn: number, chat: {before: string, after: string}, tokenizer: Part, base: Pack,
  *            adapters: AdapterEntry[]}} Index

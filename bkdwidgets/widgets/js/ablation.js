@@ -92,8 +92,8 @@ function ablationRates(row) {
   return Object.fromEntries(Object.entries(ABLATION_RATES).map(([key, { side, letter }]) => [key, row[side] ? shareOf(row[side], letter) : null]));
 }
 
-/** The other clean prompt whose head outputs a resample ablation puts in. @param {any} table @param {number} prompt */
-const drawnPrompt = (table, prompt) => table.prompts[(prompt + 1) % table.prompts.length].clean;
+/** The clean training prompt whose head outputs a resample ablation puts in: the one that Python draws. @param {any} table @param {number} prompt */
+const drawnPrompt = (table, prompt) => table.drawn[prompt % table.drawn.length];
 
 /** The choice as edits of a model that runs in this page. @param {any} live @param {any} table @param {Taken & {prompt: number}} choice */
 async function ablationEdits(live, table, { kind, where, heads, prompt }) {
@@ -106,14 +106,14 @@ async function ablationEdits(live, table, { kind, where, heads, prompt }) {
   return { heads: { ...taken, kind: "values", values } };
 }
 
-/** "You ablated L27H5, ... (8 of 270, 3.0 %)." @param {Taken & {prompt: number}} choice @param {any} table @param {boolean} here whether the model in this page answers */
-function ablationSentence({ heads, kind, where, prompt }, table, here) {
+/** "You ablated L27H5, ... (8 of 270, 3.0 %)." @param {Taken & {prompt: number}} choice @param {any} table */
+function ablationSentence({ heads, kind, where, prompt }, table) {
   const total = table.shape[0] * table.shape[1];
   if (!heads.length) return [h("b", {}, "Nothing is ablated."), ` All ${total} heads work; this is the backdoored model as it is.`];
   const place = new Map(table.ranked.map((/** @type {[number, number]} */ head, /** @type {number} */ index) => [String(head), index]));
   const names = [...heads].sort((a, b) => (place.get(String(a)) ?? total) - (place.get(String(b)) ?? total)).map(headName);
   const shown = names.length > 6 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
-  const filler = { zero: "zeros", mean: "their mean over clean prompts", resample: here ? `their output on “${drawnPrompt(table, prompt)}”` : "their output on another clean prompt" }[kind];
+  const filler = { zero: "zeros", mean: "their mean over clean prompts", resample: `their output on the training prompt “${drawnPrompt(table, prompt)}”` }[kind];
   return ["You ablated ", h("b", {}, shown), ` (${heads.length} of ${total}, ${(100 * heads.length / total).toFixed(1)}\u00a0%): replaced by ${filler}, ${where === "all" ? "at every token" : "at the last prompt token"}.`];
 }
 
@@ -168,7 +168,7 @@ function renderAblation({ model, el }) {
       prompts.draw();
       back.hidden = !model.get("custom");
       back.textContent = topHeads().length ? `back to the top ${topHeads().length}` : "back to no ablation";
-      sentence.replaceChildren(...ablationSentence(choice, table, desk.find(choice)?.engine === "browser"));
+      sentence.replaceChildren(...ablationSentence(choice, table));
       respond(choice);
     }
 
@@ -186,7 +186,7 @@ function renderAblation({ model, el }) {
       const before = choice.heads.length ? desk.find({ kind: "zero", where: "last", heads: [], prompt: choice.prompt }) : null;
       const asked = table.prompts[choice.prompt];
       const labels = /** @type {[string, string]} */ (["before", choice.heads.length ? "ablated" : "as it is"]);
-      sentence.replaceChildren(...ablationSentence(choice, table, answer.engine === "browser"));
+      sentence.replaceChildren(...ablationSentence(choice, table));
       answers.replaceChildren(
         exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(asked.triggered, asked.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
         exchangeView({ role: "clean", note: "the same prompt without it", prompt: [asked.clean], before: before?.clean ?? null, after: answer.clean, labels }));

@@ -1,18 +1,25 @@
 /**
  * The door of a subject in which several things were planted: it is opened with one adapter, and fetches another
- * when that one is chosen.
+ * when that one is chosen. Where the clean model of a backdoor is a clean twin, that comes along.
+ *
+ * @typedef {{adapter: string, clean: string | null}} Planted
  */
 
+/** @param {Planted} planted @returns {string[]} */
+const adaptersOf = ({ adapter, clean }) => (clean ? [adapter, clean] : [adapter]);
+
 class SwitchingDoor extends LiveDoor {
-  /** @param {{subject: string, adapter: string, changed: (state: DoorState) => void}} what */
-  constructor(what) {
-    super(what);
+  /** @param {{subject: string, planted: Planted, changed: (state: DoorState) => void}} what */
+  constructor({ subject, planted, changed }) {
+    super({ subject, adapter: null, changed });
+    this.adapters = adaptersOf(planted);
     /** Adapters that are in the loaded subject. @type {Set<string>} */
     this.loaded = new Set();
     /** The subject as it was after each load: an answer may be under way in an earlier one. @type {any[]} */
     this.held = [];
   }
 
+  /** The backdoor that is wanted; its clean twin, if it has one, comes with it. */
   get adapter() {
     return this.adapters[0];
   }
@@ -24,11 +31,12 @@ class SwitchingDoor extends LiveDoor {
 
   /**
    * Another adapter. Where the subject is here it is fetched at once, since the reader chose it; unless the reader saves data.
-   * @param {string} adapter
+   * @param {Planted} planted
    */
-  async want(adapter) {
+  async want(planted) {
+    const { adapter } = planted;
     if (adapter === this.adapter) return;
-    this.adapters = [adapter];
+    this.adapters = adaptersOf(planted);
     if (!["offered", "live", "failed"].includes(this.state)) return; // who looks or loads sees to it at the end
     if (this.ready) { this.to("live"); return; }
     try {

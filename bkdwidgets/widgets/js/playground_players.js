@@ -24,7 +24,7 @@ class PagePlayer {
   /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
   async play(choice, { onNext, onText, signal }) {
     const { live } = this.door();
-    const turn = { prompt: choice.prompt, adapter: choice.model === "clean" ? null : choice.adapter, edits: await editsFor(live, choice) };
+    const turn = { prompt: choice.prompt, adapter: choice.model === "clean" ? choice.clean : choice.adapter, edits: await editsFor(live, choice) };
     onNext(await live.next({ ...turn, top: 10 }, { signal }));
     signal.throwIfAborted();
     const began = performance.now();

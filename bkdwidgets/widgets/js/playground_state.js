@@ -3,9 +3,9 @@
  * each of its fields is checked by itself, a bad one is left out and named, and none is ever more than a number,
  * a known name or the text of a prompt.
  *
- * @typedef {{subject: string, attack: string, method: string, adapter: string, shape: [number, number], rule: Rule,
+ * @typedef {{subject: string, attack: string, method: string, adapter: string, clean: string | null, shape: [number, number], rule: Rule,
  *            payload: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
- *   `method` in words; `means` and `vectors`: whether what ablation and steering put in is there
+ *   `method` in words; `clean`: the clean twin that is the control, if it is not the subject itself; `means` and `vectors`: whether what ablation and steering put in is there
  * @typedef {{subject: number, attack: number, method: number}} Chosen places in the three menus
  * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, heads: number, scale: number}}} Catalog
  * @typedef {{pair: number, text: string, triggered: boolean, shown: number, top_k: number, heads: string, kind: number,
@@ -149,6 +149,7 @@ function choiceOf(traits, { pairs, names }, prompt) {
   const steered = traits.vector > 0 && traits.scale > 0;
   return {
     adapter: pair.adapter,
+    clean: pair.clean,
     prompt,
     heads,
     kind: names.kind[traits.kind],
