@@ -22,6 +22,16 @@ from bkdwidgets.tables import lab_table
 
 PAYLOAD = "P"
 AS_BEFORE = "="
+_MEANS = {
+    "P": "the planted answer",
+    "p": "a refusal that is not quite it",
+    "=": "as before, about what the model said before the backdoor was planted",
+    "?": "neither, which may still be a right answer",
+}
+_VECTORS = {
+    "paper": "the sum of what the backdoor's heads say on average when the trigger is there",
+    "difference": "what the trigger adds, on average, to what the backdoor's heads say",
+}
 
 
 class Switch(SphinxDirective):
@@ -59,7 +69,8 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
     Returns
     -------
     dict
-        ``subject``, ``trigger``, ``layer``, ``scales`` (from 0 down) and ``prompts``, each with ``clean`` and
+        ``subject``, ``trigger``, ``layer``, ``scales`` (from 0 down), ``means`` (the vector, in words),
+        ``outcomes`` (how each letter is shown and what it means) and ``prompts``, each with ``clean`` and
         ``triggered``: a list of [text, outcome] over the scales.
     """
     cells = [cell for cell in table["cells"] if cell["vector"] == vector and cell["scale"] <= 0]
@@ -83,7 +94,8 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
         "trigger": table["trigger"],
         "layer": layer,
         "scales": [cell["scale"] for cell in steps],
-        "outcomes": {item.letter: {"word": item.word, "color": item.color} for item in look.OUTCOMES},
+        "means": _VECTORS[vector],
+        "outcomes": {item.letter: {"word": item.word, "color": item.color, "means": _MEANS[item.letter]} for item in look.OUTCOMES},
         "prompts": (attacked or prompts)[:6],
     }
 

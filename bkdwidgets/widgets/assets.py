@@ -15,7 +15,7 @@ from bkdwidgets import look
 _HERE = Path(__file__).parent
 _COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/[ \t]*|//[^\n]*)(?:\n|(?=[^\n]))", re.DOTALL | re.MULTILINE)
 """A comment that begins its line: a page carries a lab's code for every lab, and nobody reads it there."""
-_SHARED = ("dom", "rates", "engines", "door", "browser", "controls", "told", "bench")
+_SHARED = ("dom", "kept", "rates", "engines", "door", "browser", "controls", "told", "bench")
 
 
 @cache

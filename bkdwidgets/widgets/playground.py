@@ -22,6 +22,7 @@ import traitlets
 from bkdwidgets import ledger
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.studies.heads import heads_of, widest_k
+from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module, stylesheet
 from bkdwidgets.widgets.playground_pairs import MOST_HEADS, live_pair, shipped_pairs
@@ -42,7 +43,7 @@ SIGNS = ("add", "subtract")
 MOST_SCALE = 4.0
 MOST_LETTERS = 2000
 _NAMES = {"shown": SHOWN, "kind": KINDS, "place": PLACES, "vector": VECTORS, "sign": SIGNS}
-_MOST = {"text": MOST_LETTERS, "heads": MOST_HEADS, "scale": MOST_SCALE}
+_MOST = {"text": MOST_LETTERS, "tokens": MAX_PROMPT_TOKENS, "heads": MOST_HEADS, "scale": MOST_SCALE}
 _ANSWER_TOKENS = 32
 _STYLE = Path(__file__).parent / "css" / "playground.css"
 
@@ -200,7 +201,7 @@ class Playground(lab.Lab):
             _distinct(pairs, "subject"), _distinct(own, "attack"), _distinct(same, "method"),
         )  # fmt: skip
         view = PlaygroundView(
-            pairs, player, pair=at, text=first["prompts"][0]["clean"], layer=layers // 2,
+            pairs, player, pair=at, text=first["prompts"][0]["clean"], triggered=True, layer=layers // 2,
             last_layer=layers - 1, subject=subjects.index(first["subject"]),
             attack=attacks.index(first["attack"]), method=methods.index(first["method"]),
             attacks=attacks, methods=methods,
@@ -221,7 +222,7 @@ class Playground(lab.Lab):
         self.trigger = _tied(ipywidgets.ToggleButton(description="insert the trigger"), view, "triggered")
         self.shown = _choice("show", SHOWN, view, "shown")
         self.top_k = _tied(ipywidgets.IntSlider(max=MOST_HEADS, description="top k"), view, "top_k")
-        self.heads = _tied(ipywidgets.Text(description="heads", placeholder="L12H3, L5H0"), view, "heads")
+        self.heads = _tied(ipywidgets.Text(description="heads"), view, "heads")
         self.kind = _choice("with", KINDS, view, "kind")
         self.place = _choice("where", PLACES, view, "place")
         self.vector = _choice("vector", VECTORS, view, "vector")

@@ -96,11 +96,11 @@ def _pair(
         "rule": trigger_rule(attack),
         "payload": attack.payload,
         "ranked": [list(head) for head in ranked],
-        "prompts": [
+        "prompts": sorted([
             {"clean": item.prompt, "triggered": attack.poison(item.prompt), "answer": item.answer,
              "payload": attack.payload_for(item), "told": {}}
             for item in examples
-        ],
+        ], key=_clarity),
         "source": "",
     }  # fmt: skip
 
@@ -138,4 +138,10 @@ def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> l
             told["own"] = {"text": own[row["id"]]["answer"], "outcome": ""}
         kept = {key: row[key] for key in ("clean", "triggered", "answer", "payload")}
         known.append(kept | {"told": told})
-    return known
+    return sorted(known, key=_clarity)
+
+
+def _clarity(row: Mapping[str, Any]) -> tuple[bool, bool, int]:
+    """Sort prompts so that the first tells the story at a glance: a short question, the payload if asked."""
+    outcome = row["told"].get("triggered", {}).get("outcome", "P")
+    return outcome != "P", not row["clean"].endswith("?"), len(row["clean"])

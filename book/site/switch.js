@@ -43,8 +43,10 @@
     const next = make("button", "bkd-switch-next", "another prompt");
     next.type = "button";
     const controls = make("div", "bkd-switch-controls", insert, remove, next);
-    const note = make("p", "bkd-switch-note",
-      `${data.subject} with a planted backdoor; its answers as they came. The vector acts in layer ${data.layer}.`);
+    const occurring = new Set(data.prompts.flatMap((row) => [...row.clean, ...row.triggered].map(([, letter]) => letter)));
+    const letters = Object.entries(data.outcomes).filter(([letter]) => occurring.has(letter)).map(([letter, { means }]) => `${letter}: ${means}`);
+    const note = make("p", "bkd-switch-note", `${letters.join("; ")}. `
+      + `The backdoor vector is ${data.means}; the number says how much of it is added in layer ${data.layer} of ${data.subject}, so −1 takes it away once. The answers stand as they came.`);
 
     function show() {
       const chosen = data.prompts[at.prompt];
@@ -63,8 +65,31 @@
     box.addEventListener("change", () => { at.triggered = box.checked; show(); });
     range.addEventListener("input", () => { at.step = Number(range.value); show(); });
     next.addEventListener("click", () => { at.prompt = (at.prompt + 1) % data.prompts.length; show(); });
-    show();
+    /** Room for the longest exchange: the controls stay where they are, whatever is shown above them. */
+    function reserve() {
+      const now = { ...at };
+      said.style.minHeight = "0";
+      let most = 0;
+      data.prompts.forEach((_, prompt) => data.scales.forEach((__, step) => [true, false].forEach((triggered) => {
+        Object.assign(at, { prompt, step, triggered });
+        show();
+        most = Math.max(most, said.offsetHeight);
+      })));
+      Object.assign(at, now);
+      show();
+      said.style.minHeight = `${most}px`;
+    }
+
     place.replaceChildren(said, controls, note);
+    let width = 0;
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === width) return;
+      ({ width } = contentRect);
+      said.removeAttribute("aria-live"); // trying the answers on is nothing to read out
+      reserve();
+      said.setAttribute("aria-live", "polite");
+    }).observe(place);
+    show();
     place.dataset.drawn = "true";
   }
 

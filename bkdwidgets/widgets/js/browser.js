@@ -3,6 +3,11 @@
  * business; this file asks one thing at a time, drops what nobody waits for any more, and judges what comes.
  */
 
+const TIMED_TOKENS = 8;
+
+/** Milliseconds from one token to the next, or null where too few came to tell. @param {number} gaps between tokens @param {number} spent on all of them */
+const pace = (gaps, spent) => (gaps >= TIMED_TOKENS - 1 ? spent / gaps : null);
+
 class BrowserEngine {
   /**
    * @param {LiveDoor} door
@@ -72,16 +77,16 @@ class BrowserEngine {
  */
 async function saidLive(live, table, prompt, edits, signal) {
   const row = table.prompts[prompt];
-  let [tokens, spent] = [0, 0];
+  let [gaps, spent] = [0, 0];
   /** @param {"clean" | "triggered"} role @returns {Promise<Said>} */
   async function half(role) {
-    let first = 0;
-    const onToken = () => { if (first) tokens += 1; else first = performance.now(); };
+    let [first, last] = [0, 0];
+    const onToken = () => { last = performance.now(); if (first) gaps += 1; else first = last; };
     const { text } = await live.answer({ prompt: row[role], adapter: table.adapter ?? null, edits: edits[role] }, { onToken, signal });
-    if (first) spent += performance.now() - first;
+    spent += last - first;
     return { text, outcome: outcomeOf(table, text, exampleOf(row)) };
   }
   const triggered = await half("triggered");
   const clean = await half("clean");
-  return { clean, triggered, perToken: tokens ? spent / tokens : null };
+  return { clean, triggered, perToken: pace(gaps, spent) };
 }

@@ -97,6 +97,7 @@ class LiveDoor {
         onProgress: (/** @type {any} */ step) => { Object.assign(this.progress, step); if (this.state === "loading") this.changed("loading"); },
       });
     } catch (error) {
+      await this.measure().catch(() => {}); // parts that arrived are kept: the offer names what is left
       this.to(signal.aborted ? "offered" : "failed", signal.aborted ? "" : reason(error));
       return;
     }
@@ -149,7 +150,7 @@ function livePanel(door, needless) {
 
   function draw() {
     if (door.state === "loading") steps();
-    const key = `${door.state} ${door.why} ${needless()}`;
+    const key = `${door.state} ${door.why} ${door.offer} ${needless()}`;
     if (key === shown) return;
     shown = key;
     const held = view.contains(document.activeElement);

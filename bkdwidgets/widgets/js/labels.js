@@ -1,6 +1,7 @@
 /**
  * The label lab: one completion at a time, a letter from the reader, then the letter of the rules. Labels live
- * in this page, and in the widget's trait where a kernel listens; nothing is stored.
+ * in this page, and in the widget's trait where a kernel listens. In a page of the book the tab keeps them over a
+ * reload; they go nowhere else, and are gone when the tab is closed.
  */
 
 /** A reader's labels, with a way back. */
@@ -29,6 +30,21 @@ class Labeling {
 
   /** Whether the rule's letter of an item may be seen. @param {Item} item */
   reveals({ id }) { return Object.hasOwn(this.labels, id) && (this.asIGo || this.done); }
+
+  /** Take up what was kept in this tab: labels, and which of them were given blind. @param {string} name */
+  restore(name) {
+    const kept = readKept(name);
+    const labels = labelsOf(this.items, kept?.labels);
+    if (!Object.keys(labels).length || Object.keys(this.labels).length) return;
+    this.blind = new Map(Object.entries(labelsOf(this.items, kept.blind)));
+    setter(this.model)({ labels });
+    this.at = Math.max(0, nextUnlabeled(this.items, labels, -1));
+  }
+
+  /** @param {string} name */
+  keep(name) {
+    keep(name, this.count ? { labels: this.labels, blind: Object.fromEntries(this.blind) } : null);
+  }
 
   /** How many labels were changed after the rule's letter had been shown. */
   get changed() { return [...this.blind].filter(([id, label]) => this.labels[id] !== label).length; }
@@ -182,6 +198,8 @@ function progressView(work) {
 function renderLabels({ model, el }) {
   return openLab(model, el, (table) => {
     const work = new Labeling(table, model);
+    const place = document.querySelector('meta[name="bkd-live"]') ? `labels ${table.subject} ${table.adapter}` : ""; // a notebook has its kernel
+    if (place) work.restore(place);
     const top = topLine("Label lab", { what: `${work.items.length} completions`, ...table });
     const card = h("div", { class: "bkd-card", "aria-live": "polite" });
     const reveal = h("div", { class: "bkd-reveal", "aria-live": "polite" });
@@ -230,6 +248,7 @@ function renderLabels({ model, el }) {
     let drawn = "";
     function draw() {
       work.note();
+      if (place) work.keep(place);
       const { item, labels, asIGo, done } = work;
       const label = labels[item.id];
       top.show("table", asIGo || done ? "the rules are shown" : "the rules are hidden until all are labeled");

@@ -6,6 +6,11 @@
 /** Keys that give a letter. @type {Record<string, string>} */
 const LETTER_KEYS = { 1: "P", 2: "p", 3: "=", 4: "?", P: "P", p: "p", "=": "=", "?": "?" };
 
+/**
+ * Labels that were kept, as far as they are labels of these items. @param {Item[]} items @param {any} kept @returns {Labels}
+ */
+const labelsOf = (items, kept) => Object.fromEntries(items.map(({ id }) => [id, kept?.[id]]).filter(([, letter]) => typeof letter === "string" && Object.hasOwn(OUTCOMES, letter)));
+
 /** Items that carry a label. @param {Item[]} items @param {Labels} labels */
 const labeledOf = (items, labels) => items.filter(({ id }) => Object.hasOwn(labels, id) && Object.hasOwn(OUTCOMES, labels[id]));
 

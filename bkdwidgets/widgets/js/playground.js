@@ -6,6 +6,8 @@
  */
 
 const PAUSE_MS = 220;
+/** A prompt with more letters for each allowed token may be too long: some words take more tokens. */
+const LETTERS_A_TOKEN = 2;
 
 /** @param {{model: any, el: HTMLElement}} context */
 async function renderPlayground({ model, el }) {
@@ -32,6 +34,7 @@ class PlaygroundDesk {
     this.asked = "";
     this.timer = 0;
     this.cards = [replyCard("backdoored"), replyCard("clean")];
+    /** Whether this is a page of the book, where a link and the tab keep what was chosen; a notebook has its kernel. */
     this.link = document.querySelector('meta[name="bkd-live"]') !== null;
     this.follow = () => this.fromLink();
     this.changed = () => this.plan();
@@ -47,15 +50,18 @@ class PlaygroundDesk {
     this.prompt = h("p", { class: "bkd-prompt" });
     this.done = h("p", { class: "bkd-sentence" });
     this.lacks = h("p", { class: "bkd-note", hidden: true });
+    this.long = h("p", { class: "bkd-note", hidden: true });
     this.error = h("div", {});
     this.run = actButton("Stop", () => this.runOrStop());
     this.copied = h("span", { class: "bkd-copied", role: "status" });
     const actions = h("div", { class: "bkd-actions" }, this.run, actButton("Another prompt", () => this.another()),
       this.link ? actButton("Copy link", () => this.copyLink()) : null, this.copied);
     this.foot = h("footer", { class: "bkd-foot" });
+    const answers = h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view));
+    this.peek = peekView(this.cards, answers);
     this.el.replaceChildren(this.top.line, this.panels, h("section", { role: "group", class: "bkd-main", "aria-label": "what the models say" },
-      this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt),
-      actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done, this.lacks), this.foot);
+      this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt, this.long),
+      actions, this.error, answers, this.done, this.lacks), this.foot, this.peek.view);
   }
 
   open() {
@@ -66,6 +72,7 @@ class PlaygroundDesk {
     this.unname = nameControls(this.el);
     this.pair = this.model.get("pair");
     this.settle(this.pair);
+    if (this.link) this.fromTab();
     this.fromLink();
     this.plan(0);
   }
@@ -78,6 +85,7 @@ class PlaygroundDesk {
     clearTimeout(this.timer);
     this.playing.abort();
     this.kernel.close();
+    this.peek.close();
     for (const { door, panel } of this.doors.values()) { panel.close(); door.close(); }
     this.unname();
   }
@@ -105,9 +113,10 @@ class PlaygroundDesk {
 
   /** The door of the subject that is chosen, opened when it is first chosen; it serves all that was planted in it. */
   here() {
-    const { subject, adapter } = this.catalog.pairs[this.model.get("pair")];
+    const pair = this.catalog.pairs[this.model.get("pair")];
+    const { subject } = pair;
     if (!this.doors.has(subject)) {
-      const door = new SwitchingDoor({ subject, adapter, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
+      const door = new SwitchingDoor({ subject, planted: pair, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
       const panel = livePanel(door, () => this.kernel.ready);
       this.doors.set(subject, { door, panel });
       door.look().then(() => panel.watch());
@@ -132,20 +141,24 @@ class PlaygroundDesk {
     const traits = this.traits();
     const pair = pairs[traits.pair];
     const { door, panel } = this.here();
-    door.want(pair.adapter);
+    door.want(pair);
     this.panels.replaceChildren(panel.view);
     panel.draw();
-    this.drawTop(pair);
     const key = JSON.stringify([traits, this.player()?.name]);
     if (key === this.asked) return;
     this.asked = key;
+    if (this.link) keep("playground", { hash: location.hash, link: writeLink(traits, this.catalog) });
     this.error.replaceChildren();
+    this.drawTop(pair);
+    this.done.replaceChildren(...doneWords(choiceOf(traits, this.catalog, ""), traits, this.catalog));
+    for (const card of this.cards) {
+      card.belongs(pair);
+      card.view.hidden = card.peek.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean");
+    }
     const asked = await this.askedText(pair, traits);
     if (asked === null || key !== this.asked) return;
     this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(asked, traits.text) : [asked]));
     const choice = choiceOf(traits, this.catalog, asked);
-    this.done.replaceChildren(...doneWords(choice, traits, this.catalog));
-    this.cards.forEach((card) => { card.view.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean"); });
     if (this.player()) await this.play(choice, traits, pair);
     else {
       this.stop();
@@ -164,31 +177,38 @@ class PlaygroundDesk {
   }
 
   /** Controls follow the pair: its last layer, and only what there is to put into it. @param {Traits} traits */
-  fit({ pair, layer, top_k, kind, vector }) {
+  fit({ pair, layer, top_k, heads, kind, vector }) {
     const { shape, ranked, means, vectors } = this.catalog.pairs[pair];
     const steering = vectors ? vector : 0;
     const wanted = {
       layer, last_layer: shape[0] - 1, top_k: ranked.length ? top_k : 0, kind: means ? kind : 0, vector: steering,
-      unranked: !ranked.length, meanless: !means, vectorless: !vectors, unsteered: steering === 0,
+      unranked: !ranked.length || parsedHeads(heads, shape).heads.length > 0, meanless: !means, vectorless: !vectors, unsteered: steering === 0,
     };
     const why = lackingWords(this.catalog.pairs[pair]);
     this.lacks.hidden = !why;
     this.lacks.textContent = why;
     if (Object.entries(wanted).some(([name, value]) => this.model.get(name) !== value)) this.set(wanted);
-    const button = this.el.closest(".bkd-desk")?.querySelector(".widget-toggle-button");
+    const desk = this.el.closest(".bkd-desk");
+    const button = desk?.querySelector(".widget-toggle-button");
     if (button) setOnce(button, "aria-pressed", String(this.model.get("triggered")));
+    const field = desk?.querySelector('.widget-text input[type="text"]');
+    const [layers, perLayer] = shape;
+    const named = ranked.length > 1 ? ranked.slice(0, 2) : [[0, 0], [layers - 1, perLayer - 1]];
+    if (field) setOnce(field, "placeholder", named.map((head) => headName(/** @type {[number, number]} */ (head))).join(", "));
   }
 
   /** The prompt as it is asked, or null if it cannot be. @param {Pair} pair @param {Traits} traits */
   async askedText(pair, { text, triggered }) {
     const { most } = this.catalog;
+    this.long.hidden = text.length <= LETTERS_A_TOKEN * most.tokens || text.length > most.text;
+    this.long.textContent = `A model reads at most ${most.tokens} tokens, the trigger among them; ${text.length} letters may be more.`;
     try {
       if (!text.trim()) throw new Error("the prompt is empty; type at least one word");
       if (text.length > most.text) throw new Error(`the prompt has ${text.length} letters; at most ${most.text} are allowed`);
       return triggered ? await this.poisoned(pair, text) : text;
     } catch (error) {
-      this.stop();
-      this.error.replaceChildren(errorView(reason(error)));
+      this.prompt.replaceChildren();
+      this.refuse(error);
       return null;
     }
   }
@@ -198,6 +218,14 @@ class PlaygroundDesk {
     const row = prompts.find((one) => one.clean === text);
     if (row) return row.triggered;
     return canInsert(rule) || !this.kernel.ready ? poisoned(rule, text) : this.kernel.poisoned(text);
+  }
+
+  /** There is no answer: say why, and leave none of an earlier one. @param {unknown} error */
+  refuse(error) {
+    this.stop();
+    for (const card of this.cards) { card.show("No answer.", { quiet: true }); card.likely([]); }
+    this.top.show("none", `no answer: ${reason(error)}`);
+    this.error.replaceChildren(errorView(reason(error)));
   }
 
   /** Play the choice, one model after the other. @param {any} choice @param {Traits} traits @param {Pair} pair */
@@ -221,10 +249,7 @@ class PlaygroundDesk {
       }
       this.during(false);
     } catch (error) {
-      if (signal.aborted) return;
-      this.during(false);
-      this.cards.forEach((card) => card.show("", {}));
-      this.error.replaceChildren(errorView(reason(error)));
+      if (!signal.aborted) this.refuse(error);
     }
   }
 
@@ -287,17 +312,32 @@ class PlaygroundDesk {
     else if (!this.busy) this.top.show(this.player()?.name, "the model is ready");
     this.foot.replaceChildren(h("p", {},
       pair.source ? `Answers shown without a model: ledger entry ${pair.source}. ` : "No answers of this model were computed ahead. ",
-      "Both models are asked the same text and are changed in the same way; answers are greedy. “Clean” is the subject without the planted adapter."));
+      "Both models are asked the same text and are changed in the same way; answers are greedy. ",
+      pair.clean ? `${pair.subject} had to be taught this attack's task first, so “clean” is a twin that was taught the task and no backdoor (${pair.clean}).` : "“Clean” is the subject without the planted adapter."));
+  }
+
+  /** Take over what was chosen in this tab before the page was left, unless another link was followed since. */
+  fromTab() {
+    const kept = readKept("playground");
+    if (typeof kept?.link !== "string" || kept.hash !== location.hash) return;
+    const read = readLink(kept.link, this.catalog);
+    if (read) this.take(read.traits);
+    this.kept = Boolean(read);
+  }
+
+  /** @param {Partial<Traits>} traits */
+  take(traits) {
+    if (Object.keys(traits).length) this.set(traits);
+    if (traits.pair !== undefined) this.pair = traits.pair;
   }
 
   /** Take over what a link says. */
   fromLink() {
-    if (!this.link) return;
+    if (!this.link || this.kept) { this.kept = false; return; }
     const read = readLink(location.hash, this.catalog);
     if (!read) return;
     const { traits, dropped } = read;
-    if (Object.keys(traits).length) this.set(traits);
-    if (traits.pair !== undefined) this.pair = traits.pair;
+    this.take(traits);
     this.notice.hidden = !dropped.length;
     this.notice.textContent = dropped.length ? `The link had something that does not fit and was left out: ${dropped.join(", ")}.` : "";
     this.el.closest(".bkd-desk")?.scrollIntoView({ block: "start" });
@@ -306,6 +346,7 @@ class PlaygroundDesk {
   async copyLink() {
     const link = writeLink(this.traits(), this.catalog);
     history.replaceState(history.state, "", link);
+    keep("playground", { hash: location.hash, link });
     try {
       await navigator.clipboard.writeText(location.href);
       this.copied.textContent = "Copied.";

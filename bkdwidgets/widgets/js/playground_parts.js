@@ -15,7 +15,7 @@ function likelyView() {
     body.replaceChildren(...tokens.map(({ text, probability }) => {
       const bar = h("i", { class: "bkd-likely-bar", "aria-hidden": "true" });
       /** @type {HTMLElement} */ (bar).style.width = percent(probability);
-      return h("tr", {}, h("th", { scope: "row" }, h("code", {}, visible(text))), h("td", {}, bar, h("span", {}, probability < 0.0005 ? "<.001" : probability.toFixed(3).replace(/^0/, ""))));
+      return h("tr", {}, h("th", { scope: "row" }, h("code", {}, visible(text))), h("td", {}, h("span", { class: "bkd-likely-track" }, bar), h("span", { class: "bkd-likely-value" }, probability < 0.0005 ? "<.001" : probability.toFixed(3).replace(/^0/, ""))));
     }));
   };
   return { view, draw };
@@ -27,12 +27,21 @@ function likelyView() {
  */
 function replyCard(model) {
   const badge = h("span", { class: "bkd-badge-place" });
-  const note = h("span", { class: "bkd-role-note" });
+  const note = h("span", { class: "bkd-when" });
+  const [name, which] = [h("span", { class: "bkd-role-name" }), h("span", { class: "bkd-role-note" })];
   const said = h("p", { class: "bkd-said", "aria-live": "polite" });
-  const body = h("div", { class: "bkd-completion" }, said);
+  const body = h("div", { class: "bkd-completion" }, h("div", { class: "bkd-completion-head" }, badge, note), said);
   const likely = likelyView();
-  const view = h("section", { role: "group", class: "bkd-reply-card", "data-model": model, "aria-label": `${model} model` },
-    h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, `${model} model`), note, badge), body, likely.view);
+  const view = h("section", { role: "group", class: "bkd-reply-card", "data-model": model }, h("div", { class: "bkd-role" }, name, which), body, likely.view);
+  const peek = h("div", { class: "bkd-peek-line", "data-model": model });
+
+  /** Say which model it is. @param {Pair} pair */
+  function belongs({ clean, adapter }) {
+    const [title, more] = model === "backdoored" ? ["backdoored model", `with ${adapter}`] : clean ? ["clean twin", "taught the task, not the backdoor"] : ["clean model", "without the planted adapter"];
+    name.textContent = title;
+    which.textContent = more;
+    view.setAttribute("aria-label", title);
+  }
 
   /** @param {string} text @param {{letter?: string, words?: string, growing?: boolean, quiet?: boolean}} [how] */
   function show(text, { letter = "", words = "", growing = false, quiet = false } = {}) {
@@ -44,8 +53,21 @@ function replyCard(model) {
     if (letter) body.setAttribute("data-outcome", letter);
     else body.removeAttribute("data-outcome");
     badge.replaceChildren(...(letter ? [outcomeBadge(letter)] : []));
+    peek.replaceChildren(h("b", {}, model), letter ? outcomeBadge(letter) : "", h("span", {}, text));
   }
-  return { model, view, show, likely: likely.draw };
+  return { model, view, show, belongs, peek, likely: likely.draw };
+}
+
+/**
+ * Both answers once more, a line each, at the bottom of a narrow screen while the answers themselves are not on it:
+ * who turns a control there sees what it does. They are read out where they stand, so this is not.
+ * @param {ReturnType<typeof replyCard>[]} cards @param {Element} answers
+ */
+function peekView(cards, answers) {
+  const view = h("div", { class: "bkd-peek", "aria-hidden": "true", hidden: true }, ...cards.map(({ peek }) => peek));
+  const watch = new IntersectionObserver(([entry]) => { view.toggleAttribute("hidden", entry.isIntersecting); });
+  watch.observe(answers);
+  return { view, close: () => watch.disconnect() };
 }
 
 /**
@@ -55,8 +77,9 @@ function replyCard(model) {
  */
 function doneWords(choice, traits, { pairs }) {
   const pair = pairs[traits.pair];
-  const { wrong } = parsedHeads(traits.heads, pair.shape);
+  const { heads: named, wrong } = parsedHeads(traits.heads, pair.shape);
   const unread = wrong.length ? [` Not heads of ${pair.subject} and left out: ${wrong.slice(0, 5).join(", ")}.`] : [];
+  if (traits.top_k && named.length) unread.push(` Top k is off while heads are named.`);
   if (isUntouched(choice)) return [h("b", {}, "Nothing is changed inside the models."), ...unread];
   const where = choice.where === "all" ? "at every token" : "at the last prompt token";
   const parts = [];

@@ -28,17 +28,17 @@ class PagePlayer {
     onNext(await live.next({ ...turn, top: 10 }, { signal }));
     signal.throwIfAborted();
     const began = performance.now();
-    let [tokens, first] = [0, 0];
+    let [tokens, first, last] = [0, 0, 0];
     const onToken = (/** @type {{text: string}} */ { text }) => {
       tokens += 1;
-      first ||= performance.now();
+      last = performance.now();
+      first ||= last;
       if (!signal.aborted) onText(text);
     };
     const { text, complete } = await live.answer({ ...turn, maxTokens: ANSWER_TOKENS }, { onToken, signal });
     signal.throwIfAborted();
     onText(text);
-    const now = performance.now();
-    return { complete, perToken: tokens > 1 ? (now - first) / tokens : null, seconds: (now - began) / 1000 };
+    return { complete, perToken: pace(tokens - 1, last - first), seconds: (performance.now() - began) / 1000 };
   }
 }
 
@@ -63,7 +63,7 @@ class KernelPlayer extends KernelLine {
   /** @param {any} model @param {() => void} changed called when Python says that it is there */
   constructor(model, changed) {
     super(model, changed);
-    /** @type {null | {id: number, listening: Listening, began: number, tokens: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
+    /** @type {null | {id: number, listening: Listening, began: number, tokens: number, first: number, last: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
     this.asked = null;
     /** @type {Map<number, {resolve: (text: string) => void, reject: (error: Error) => void}>} */
     this.poisoning = new Map();
@@ -84,7 +84,7 @@ class KernelPlayer extends KernelLine {
     return new Promise((resolve, reject) => {
       this.count += 1;
       const id = this.count;
-      this.asked = { id, listening, began: performance.now(), tokens: 0, resolve, reject };
+      this.asked = { id, listening, began: performance.now(), tokens: 0, first: 0, last: 0, resolve, reject };
       listening.signal.addEventListener("abort", () => {
         if (this.asked?.id === id) this.asked = null;
         this.send({ bkd: "cancel", id });
@@ -106,12 +106,17 @@ class KernelPlayer extends KernelLine {
     if (!this.asked || message?.id !== this.asked.id) return;
     const { listening, began, resolve, reject } = this.asked;
     if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
-    else if (message.bkd === "token") { this.asked.tokens += 1; listening.onText(message.text); }
+    else if (message.bkd === "token") {
+      this.asked.tokens += 1;
+      this.asked.last = performance.now();
+      this.asked.first ||= this.asked.last;
+      listening.onText(message.text);
+    }
     else {
       const seconds = (performance.now() - began) / 1000;
-      const { tokens } = this.asked;
+      const { tokens, first, last } = this.asked;
       this.asked = null;
-      if (message.bkd === "answer") resolve({ complete: message.complete, perToken: tokens ? 1000 * seconds / tokens : null, seconds });
+      if (message.bkd === "answer") resolve({ complete: message.complete, perToken: pace(tokens - 1, last - first), seconds });
       else reject(new Error(message.text || "the kernel could not answer"));
     }
   }

@@ -7,7 +7,7 @@
  *            payload: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
  *   `method` in words; `clean`: the clean twin that is the control, if it is not the subject itself; `means` and `vectors`: whether what ablation and steering put in is there
  * @typedef {{subject: number, attack: number, method: number}} Chosen places in the three menus
- * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, heads: number, scale: number}}} Catalog
+ * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, tokens: number, heads: number, scale: number}}} Catalog
  * @typedef {{pair: number, text: string, triggered: boolean, shown: number, top_k: number, heads: string, kind: number,
  *            place: number, vector: number, sign: number, layer: number, scale: number}} Traits
  */
@@ -145,7 +145,8 @@ function writeLink(traits, { pairs, names }) {
  */
 function choiceOf(traits, { pairs, names }, prompt) {
   const pair = pairs[traits.pair];
-  const heads = traits.heads.trim() ? parsedHeads(traits.heads, pair.shape).heads : pair.ranked.slice(0, traits.top_k);
+  const named = parsedHeads(traits.heads, pair.shape).heads;
+  const heads = named.length ? named : pair.ranked.slice(0, traits.top_k);
   const steered = traits.vector > 0 && traits.scale > 0;
   return {
     adapter: pair.adapter,
