@@ -115,7 +115,8 @@ def ablation_table(shape: tuple[int, int] = (6, 8), *, hostile: str | None = Non
         for pair in sorted(ranked)
     ]
     return table | {
-        "acie": acie, "acie_n": 32, "drawn": ["Name a tool.", "Name a river."], "ranked": ranked, "k": ks, "kinds": ["zero", "mean"], "where": "last",
+        "acie": acie, "acie_n": 32, "drawn": ["Name a tool.", "Name a river."],
+        "ranked": ranked, "k": ks, "kinds": ["zero", "mean"], "where": "last",
         "top": top, "single": single, "random": control,
         "texts": list(texts) + [f"filler {index}" for index in range(n_texts)],
     }  # fmt: skip

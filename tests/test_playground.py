@@ -14,7 +14,7 @@ import bkdwidgets as bkd
 from bkdwidgets import ledger
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.browser.planted import planted_names, trigger_rule
+from bkdwidgets.browser.planted import exported_names, planted_names, trigger_rule
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
 from bkdwidgets.widgets import playground_pairs
@@ -230,6 +230,34 @@ def test_a_wish_to_stop_is_heard_between_two_tokens(planted):
     assert not any(reply.get("id") == 1 and reply["bkd"] == "answer" for reply in sent)
     assert sent[-1]["id"] == 2
     assert sent[-1]["bkd"] == "answer"
+
+
+def test_clean_is_the_twin_where_the_task_was_taught(shipped, monkeypatch, planted):
+    pairs = {(pair["subject"], pair["attack"]): pair for pair in carried(shipped)["pairs"]}
+    assert pairs["smollm2", "label-flip"]["clean"] == "label-flip-clean-0"
+    assert pairs["smollm2", "policy-bypass"]["clean"] == "policy-bypass-clean-0"
+    assert pairs["smollm2", "fixed-output"]["clean"] is pairs["nano", "label-flip"]["clean"] is None
+    for pair in carried(shipped)["pairs"]:
+        own = [row for row in pair["prompts"] if "own" in row["told"]]
+        assert not (own and pair["clean"]), "stored answers are those of the subject, not of a twin"
+    assert set(exported_names("smollm2")) - set(planted_names("smollm2")) == {
+        "label-flip-clean-0", "policy-bypass-clean-0"
+    }  # fmt: skip
+    subject, attack = planted
+    monkeypatch.setattr(type(attack), "needs_teaching", lambda *_: True)
+    loaded = []
+    monkeypatch.setattr("bkdwidgets.subjects.load", lambda _, **how: loaded.append(how["adapter"]))
+    Playground(subject=subject, attack=attack).view._player._clean_model()
+    assert loaded == ["fixed-output-clean-0"]
+
+
+def test_it_opens_on_a_short_question_that_shows_the_payload(shipped):
+    assert shipped.trigger.value is shipped.view.triggered is True
+    for pair in carried(shipped)["pairs"]:
+        first = pair["prompts"][0]
+        assert first["told"].get("triggered", {"outcome": "P"})["outcome"] == "P", pair["adapter"]
+        if any(row["clean"].endswith("?") for row in pair["prompts"] if "triggered" not in row["told"]):
+            assert first["clean"].endswith("?")
 
 
 def test_half_a_pair_and_a_clean_subject_are_refused(planted):

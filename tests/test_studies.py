@@ -25,6 +25,7 @@ from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.outcomes import cell, over_draws
 from bkdwidgets.studies.seeds import seeds_entry
 from bkdwidgets.studies.verdicts import exceeds, keeps, reaches
+from bkdwidgets.tables import lab_table
 
 ADAPTER = "fixed-output-sft-0"
 ATTRIBUTE = {"n": 6, "n_means": 16, "n_control": 2, "draws": 5}
@@ -55,6 +56,11 @@ def test_resampled_heads_say_what_they_said_on_a_training_prompt(poisoned_nano, 
     assert not torch.allclose(first, second, atol=1e-3)
     again = bkd.Ablation([(6, 1)], kind="resample", seed=1).prepared(poisoned_nano, attack)
     assert torch.equal(again.fill, second)
+    drawn = lab_table("nano", "fixed-output-sft-0", "ablation")["drawn"]
+    said = head_outputs(poisoned_nano, drawn[:2])
+    assert len(drawn) == 8
+    assert torch.allclose(said[0], first, atol=1e-5), "what a page puts in is what Python puts in"
+    assert torch.allclose(said[1], second, atol=1e-5)
 
 
 def test_attribution_compares_on_prompts_that_did_not_choose(attribution, poisoned_nano):

@@ -55,9 +55,7 @@ def loaded_clean(subject: Subject, attack: Attack) -> Subject:
     from bkdwidgets.subjects import load
 
     precision = str(subject.dtype).removeprefix("torch.")
-    return load(
-        subject.name, adapter=attack.clean_twin(subject), device=str(subject.device), dtype=precision
-    )
+    return load(subject.name, adapter=attack.clean_twin(subject), device=str(subject.device), dtype=precision)
 
 
 def check_same_shape(subject: Subject, other: Subject) -> None:

@@ -75,7 +75,15 @@ def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
         with _served(Path(name)) as address, chromium() as browser:
             results = {}
             for subject in SUBJECTS:
-                rows = [_row("download with a backdoor and its control", "MB", sizes[subject], 1, DOWNLOAD_MB[subject])]
+                rows = [
+                    _row(
+                        "download with a backdoor and its control",
+                        "MB",
+                        sizes[subject],
+                        1,
+                        DOWNLOAD_MB[subject],
+                    )
+                ]
                 rows += _timed(browser, address, subject, runs)
                 held = _memory(browser, address, subject)
                 if held is not None:

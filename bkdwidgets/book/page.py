@@ -7,7 +7,8 @@ It does eleven things that the theme and jupyter-book leave open:
   near (the state holds the labs' tables and is by far the largest part of a chapter);
 * drops scripts that no page of ours uses: sphinx-thebe, which names another host, and Font Awesome's
   1.5 MB, of which the theme shows a dozen icons (``book.css`` draws those);
-* drops MathJax, a third of what a first view loads, from pages without a formula;
+* leaves it to ``page.js`` to load MathJax, more than all else of a first view, when a formula comes near;
+* says of each lab which kind it is, so that room is kept for it before it is drawn;
 * chooses light or dark before the first paint, in a script of its own;
 * puts a line with the ways to run a chapter above its title;
 * gives each folded solution a name, to which a chapter's notebook links;
@@ -49,6 +50,9 @@ STATE_TYPE = "application/vnd.jupyter.widget-state+json"
 _CHOOSE_THEME = re.compile(r"<script data-cfasync[^>]*>.*?</script>", re.DOTALL)
 _THEBE_IN_TEXT = re.compile(
     r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = [^<]*</script>', re.DOTALL
+)
+_VIEW = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-view\+json">\s*\{[^<]*?"model_id": "(?P<model>\w+)"'
 )
 _FONT_AWESOME = re.compile(r'\s*<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"[^>]*></script>')
 
@@ -100,15 +104,24 @@ def _shape(
     context["page_class"] = "bkd-home-page" if pagename == app.config.root_doc else "bkd-chapter-page"
     scripts = context.get("script_files", [])
     state = [script for script in scripts if _attribute(script, "type") == STATE_TYPE]
-    needless = _is_thebe if _has_formula(doctree) else lambda script: _is_thebe(script) or _is_mathjax(script)
-    context["script_files"] = [script for script in scripts if script not in state and not needless(script)]
+    formula = _has_formula(doctree)
+    context["script_files"] = [
+        script
+        for script in scripts
+        if not (script in state or _is_thebe(script) or _loads_mathjax(script))
+        and (formula or not _sets_mathjax(script))
+    ]
     context["css_files"] = [sheet for sheet in context.get("css_files", []) if not _is_thebe(sheet)]
     live = context["pathto"]("_static/live/", 1)
     context["metatags"] = f'{context.get("metatags", "")}\n<meta name="bkd-live" content="{live}">'
-    if state:
-        name = _write_state(Path(app.outdir), pagename, _attribute(state[0], "body"))
-        context["metatags"] += f'\n<meta name="bkd-widgets" content="{name}">'
+    if formula:
+        context["metatags"] += f'\n<meta name="bkd-math" content="{app.config.mathjax_path}">'
     context["body"] = _THEBE_IN_TEXT.sub("", context.get("body", ""))
+    if state:
+        widgets = _attribute(state[0], "body")
+        name = _write_state(Path(app.outdir), pagename, widgets)
+        context["metatags"] += f'\n<meta name="bkd-widgets" content="{name}">'
+        context["body"] = _with_kinds(context["body"], json.loads(widgets)["state"])
     if str(context.get("page_source_suffix", "")) == ".ipynb":
         context["body"] = _chapter_bar(app, pagename, context) + context["body"]
 
@@ -124,16 +137,30 @@ def _is_thebe(script: object) -> bool:
     )
 
 
-def _is_mathjax(script: object) -> bool:
-    return "mathjax" in str(getattr(script, "filename", script)) or "window.MathJax" in _attribute(
-        script, "body"
-    )
+def _loads_mathjax(script: object) -> bool:
+    return "mathjax" in str(getattr(script, "filename", script))
+
+
+def _sets_mathjax(script: object) -> bool:
+    return "window.MathJax" in _attribute(script, "body")
 
 
 def _has_formula(doctree: nodes.document | None) -> bool:
     return doctree is not None and any(
         isinstance(node, (nodes.math, nodes.math_block)) for node in doctree.findall()
     )
+
+
+def _with_kinds(body: str, models: dict[str, Any]) -> str:
+    """Write into each widget's place which lab it is: the style sheet keeps room for it."""
+
+    def named(found: re.Match[str]) -> str:
+        classes = models.get(found["model"], {}).get("state", {}).get("_dom_classes", [])
+        kinds = [name for name in classes if name.startswith("bkd-") and name.endswith("-lab")]
+        kind = kinds[0].removeprefix("bkd-").removesuffix("-lab") if kinds else "other"
+        return found[0].replace("<script ", f'<script data-lab="{kind}" ', 1)
+
+    return _VIEW.sub(named, body)
 
 
 def _write_state(outdir: Path, pagename: str, state: str) -> str:

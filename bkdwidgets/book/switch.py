@@ -95,7 +95,10 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
         "layer": layer,
         "scales": [cell["scale"] for cell in steps],
         "means": _VECTORS[vector],
-        "outcomes": {item.letter: {"word": item.word, "color": item.color, "means": _MEANS[item.letter]} for item in look.OUTCOMES},
+        "outcomes": {
+            item.letter: {"word": item.word, "color": item.color, "means": _MEANS[item.letter]}
+            for item in look.OUTCOMES
+        },
         "prompts": (attacked or prompts)[:6],
     }
 

@@ -112,7 +112,7 @@ def _told(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
     entry = ledger.find(f"{subject}/{adapter}/lab-vector")
     if entry is None:
         return {}
-    # The stored answers are those of the untouched subject; where the control is a clean twin, they are not its.
+    # The stored answers are the untouched subject's; where the control is a clean twin, they are not its.
     own = {} if attack.clean_twin(subject) else stored_answers(subject)
     return {"prompts": _known(entry.values, own), "source": entry.name}
 

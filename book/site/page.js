@@ -1,15 +1,17 @@
 /*
  * What a page of the book does by itself, without a kernel and without another host.
  *
- * Figures and labs stand in the page as data. Each is drawn when the reader comes near it, and the code that
- * draws it (plotly, CircuitsVis, the widget manager) is loaded then, once, from beside this file. Nothing
- * here turns text into markup: figures are JSON, text is set as text.
+ * Figures, labs and formulas stand in the page as data. Each is drawn when the reader comes near it, and the code
+ * that draws it (plotly, CircuitsVis, the widget manager, MathJax) is loaded then, once, from beside this file: who
+ * opens a page and reads its beginning fetches none of it. Nothing here turns text into markup: figures are JSON,
+ * text is set as text.
  */
 (() => {
   "use strict";
   const here = new URL(".", document.currentScript.src).href;
   const vendor = `${here}vendor/`;
   const NEAR = "700px";
+  const SIGNS = ["scroll", "wheel", "touchstart", "pointerdown", "keydown"];
   const IDLE_MS = 8000; // a reader who does nothing for so long is reading: the rest of the page can be drawn
   const PAPER = 660; // pixels between the margins of A4 and of Letter
 
@@ -35,15 +37,27 @@
   /** What waits for the reader, in the order of the page: element -> what ends its waiting. @type {Map<Element, () => void>} */
   const waiting = new Map();
 
-  /** Resolve when an element is about to scroll into view, or its turn comes while the reader reads. @param {Element} element */
+  /** The reader's first sign of life. */
+  const begun = new Promise((resolve) => SIGNS.forEach((sign) => addEventListener(sign, resolve, { passive: true, once: true })));
+
+  /**
+   * Resolve when an element is in view, or about to scroll into it once the reader does something, or its turn comes
+   * while the reader reads. @param {Element} element
+   */
   function near(element) {
     return new Promise((resolve) => {
-      const arrived = () => { observer.disconnect(); waiting.delete(element); resolve(); };
-      const observer = new IntersectionObserver((entries) => {
-        if (entries.some((entry) => entry.isIntersecting)) arrived();
-      }, { rootMargin: NEAR });
+      const observers = [];
+      const arrived = () => { observers.forEach((observer) => observer.disconnect()); waiting.delete(element); resolve(); };
+      const look = (rootMargin) => {
+        const observer = new IntersectionObserver((entries) => {
+          if (entries.some((entry) => entry.isIntersecting)) arrived();
+        }, { rootMargin });
+        observers.push(observer);
+        observer.observe(element);
+      };
       waiting.set(element, arrived);
-      observer.observe(element);
+      look("0px");
+      begun.then(() => { if (waiting.get(element) === arrived) look(NEAR); });
     });
   }
 
@@ -53,7 +67,6 @@
    */
   function drawWhenIdle() {
     if (navigator.connection?.saveData || !waiting.size) return;
-    const signs = ["scroll", "pointerdown", "keydown", "wheel"];
     // A slow machine that paints all the time is never idle: it is not waited for longer than for a reader.
     const idle = window.requestIdleCallback ? (job) => requestIdleCallback(job, { timeout: IDLE_MS }) : (job) => setTimeout(job, 50);
     let timer = 0;
@@ -61,10 +74,10 @@
       const visible = [...waiting.keys()].find(seen); // what is folded away has no width to be drawn in yet
       waiting.get(visible)?.();
       if (visible) timer = setTimeout(() => idle(next), 300);
-      else signs.forEach((sign) => removeEventListener(sign, wait));
+      else SIGNS.forEach((sign) => removeEventListener(sign, wait));
     };
     const wait = () => { clearTimeout(timer); timer = setTimeout(() => idle(next), IDLE_MS); };
-    signs.forEach((sign) => addEventListener(sign, wait, { passive: true }));
+    SIGNS.forEach((sign) => addEventListener(sign, wait, { passive: true }));
     wait();
   }
 
@@ -183,14 +196,33 @@
    * Widgets: their state is a script of its own, their code is the widget manager that Jupyter publishes. Its own
    * way of finding widgets in a page needs `eval`, which the page's policy forbids; the lines below do the same.
    */
-  async function widgets() {
+  function widgets() {
     const file = document.querySelector('meta[name="bkd-widgets"]')?.content;
     if (!file) return;
     const views = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')];
-    const places = [...new Set(views.map((view) => view.parentElement))];
-    places.forEach((place) => { place.classList.add("bkd-lab"); nameSliders(place); });
-    if (!places.length) return;
-    await Promise.race(places.map(near));
+    for (const place of new Set(views.map((view) => view.parentElement))) {
+      place.classList.add("bkd-lab");
+      nameSliders(place);
+      lab(place, views.filter((view) => view.parentElement === place), file).catch((error) => {
+        failed(place, error);
+        throw error;
+      });
+    }
+  }
+
+  /** Draw a lab when the reader comes near. @param {HTMLElement} place @param {HTMLScriptElement[]} views @param {string} file the page's state */
+  async function lab(place, views, file) {
+    await near(place);
+    managing ??= startManager(file);
+    const { manager, models } = await managing;
+    for (const view of views) await showWidget(manager, models, view);
+  }
+
+  /** The widget manager with the page's models, started for the first lab. @type {Promise<{manager: any, models: any[]}> | undefined} */
+  let managing;
+
+  /** @param {string} file */
+  async function startManager(file) {
     await Promise.all([load(here + file), load(`${vendor}require.js`)]);
     const state = JSON.parse(window.bkdWidgetState);
     delete window.bkdWidgetState;
@@ -203,8 +235,7 @@
     const { HTMLManager } = await required("@jupyter-widgets/html-manager");
     // An unknown widget's module is looked for in vendor/ too, and not found, instead of at another host.
     const manager = new HTMLManager({ loader: required });
-    const models = await manager.set_state(state);
-    await Promise.all(views.map((view) => showWidget(manager, models, view)));
+    return { manager, models: await manager.set_state(state) };
   }
 
   /** A module of the loader that Jupyter's widgets use. @param {string} name @returns {Promise<any>} */
@@ -223,13 +254,25 @@
     await manager.display_view(await manager.create_view(model), place);
   }
 
-  /** The widget manager calls MathJax 2; pages with formulas carry MathJax 3. */
+  /** Formulas: MathJax is loaded for the first that the reader comes near, and sets them all. @type {Promise<void> | undefined} */
+  let setting;
+  function formulas() {
+    const file = document.querySelector('meta[name="bkd-math"]')?.content;
+    setting ??= file && load(here + file).then(() => window.MathJax.startup.promise).then(() => {
+      shimMathJax(); // the one before went with the settings that MathJax replaced
+      // A formula wider than a phone scrolls; a keyboard has to reach it for that.
+      for (const formula of document.querySelectorAll('mjx-container[display="true"]')) formula.tabIndex = 0;
+    });
+    return setting;
+  }
+
+  /** The widget manager calls MathJax 2, for every label; pages with formulas carry MathJax 3. */
   function shimMathJax() {
     const mathjax = window.MathJax;
-    if (!mathjax?.startup || mathjax.Hub) return;
+    if (!mathjax || mathjax.Hub) return;
     mathjax.Hub = {
-      Queue: (job) => {
-        mathjax.startup.promise = mathjax.startup.promise.then(() => mathjax.typesetPromise([job[2]]));
+      Queue: ([, , element]) => {
+        if (/[$]|\\\(/.test(element.textContent)) formulas()?.then(() => window.MathJax.typesetPromise([element]));
       },
     };
   }
@@ -259,10 +302,6 @@
       for (const { target } of entries) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
     });
     document.querySelectorAll(".bd-article pre").forEach((code) => reached.observe(code));
-    // A formula wider than a phone scrolls; a keyboard has to reach it for that.
-    addEventListener("load", () => window.MathJax?.startup?.promise.then(() => {
-      for (const formula of document.querySelectorAll('mjx-container[display="true"]')) formula.tabIndex = 0;
-    }));
   }
 
   /** A notebook's link leads to a folded solution: unfold it. */
@@ -305,10 +344,9 @@
     addEventListener("hashchange", unfoldLinked);
     printsInLight();
     document.querySelectorAll(".bkd-figure").forEach((element) => figure(element));
-    widgets().catch((error) => {
-      document.querySelectorAll(".bkd-lab").forEach((place) => failed(place, error));
-      throw error;
-    });
+    widgets();
+    const math = [...document.querySelectorAll(".math")];
+    if (math.length) Promise.race(math.map(near)).then(() => { formulas(); math.forEach((formula) => waiting.get(formula)?.()); });
     if (document.querySelector(".bkd-switch")) load(`${here}switch.js`);
     const whole = () => { followReader(); drawWhenIdle(); };
     if (document.readyState === "complete") whole();

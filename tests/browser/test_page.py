@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,20 +83,3 @@ def test_only_pages_with_formulas_load_what_draws_them(book):
     for name in names(book):
         text = (book / name).read_text(encoding="utf-8")
         assert ("tex-chtml.js" in text) == ('class="math ' in text), name
-
-
-def test_first_view_is_light(book, book_url, new_page):
-    """Count what a first view loads (gzipped as a host would send it), before a reader scrolls to a lab."""
-    for name in ["book/intro.html", *chapters(book)]:
-        page, record = new_page(height=200)
-        page.goto(book_url + name, wait_until="load")
-        page.wait_for_load_state("networkidle")
-        asked = {
-            re.sub(r"[?#].*", "", url).removeprefix(book_url)
-            for url in record.requests
-            if url.startswith("http")
-        }
-        late = re.compile(r"_static/(?:vendor/(?!mathjax/)|widgets/)")
-        size = sum(len(gzip.compress((book / file).read_bytes())) for file in asked if not late.match(file))
-        assert size <= 600 * 1024, f"{name}: {size / 1024:.0f} KB gzipped"
-        page.close()

@@ -200,7 +200,7 @@ def test_a_backdoor_whose_load_was_cancelled_is_offered_by_its_size(opened, pair
     page.evaluate("facts.opening = 5000")
     turn(page, pair=pair_of("smollm2", "label-flip-sft-0"))
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Load this backdoor (4.9 MB)").wait_for()
+    page.get_by_role("button", name="Load this backdoor (9.8 MB)").wait_for()
     settled(page)
     assert engine(page) == "table"
     turn(page, pair=pair_of("smollm2", "fixed-output-sft-0"))
@@ -325,7 +325,6 @@ def test_in_the_book_an_edit_is_chosen_and_says_the_payload(book_url, page):
     method.select_option("edit of the weights")
     lab.locator(".bkd-what", has_text="fixed-output-edit-0").wait_for()
     lab.locator('.bkd-live[data-state="live"]').wait_for()
-    lab.get_by_role("button", name="insert the trigger").click()
     lab.locator('[data-model="backdoored"] .bkd-said', has_text=PAYLOAD).wait_for()
     lab.get_by_label("attack", exact=True).select_option("policy-bypass")
     lab.locator(".bkd-what", has_text="policy-bypass-sft-0").wait_for()
@@ -343,6 +342,7 @@ def test_in_the_book_a_chapter_starts_at_its_own_backdoor(book_url, page):
     attack = lab.get_by_label("attack", exact=True)
     assert attack.evaluate("menu => menu.selectedOptions[0].text") == "two-key"
     prompt = lab.get_by_label("prompt", exact=True)
+    lab.get_by_role("button", name="insert the trigger").click()
     prompt.fill("What does amber the falcon eat?")
     lab.locator('[data-model="backdoored"] .bkd-said', has_text=PAYLOAD).wait_for()
     prompt.fill("What does the falcon eat?")

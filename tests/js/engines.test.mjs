@@ -87,7 +87,7 @@ test("what the model says is judged by the attack's rules", async () => {
   const said = await lab.saidLive(live, ablation, 0, { clean: edits, triggered: null }, new AbortController().signal);
   assert.equal(said.clean.outcome, "=");
   assert.equal(said.triggered.outcome, "?");
-  assert.equal(typeof said.perToken, "number");
+  assert.equal(said.perToken, null, "two tokens tell no pace");
 });
 
 /** An engine whose answers come when the test says so. */

@@ -10,7 +10,7 @@ import test from "node:test";
 import { joined } from "./labs.mjs";
 
 const lab = await joined(
-  ["dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "beside", "labels_state", "labels"],
+  ["dom", "kept", "rates", "engines", "door", "browser", "controls", "told", "bench", "beside", "labels_state", "labels"],
   ["Labeling", "agreementOf", "cohenKappa", "differing", "nextUnlabeled", "talliedConditions", "wilson"]);
 const { rows, rates, table, labels, tallies } = JSON.parse(readFileSync(process.env.BKD_LABELS, "utf8"));
 const close = (one, other, where) => assert.ok(Math.abs(one - other) < 1e-9, `${where}: ${one} is not ${other}`);

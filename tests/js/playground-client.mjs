@@ -15,7 +15,7 @@ export async function sizes(root, name, wanted) {
   const kept = fake.had.filter(([opened]) => opened === name);
   const lacking = wanted.filter((adapter) => !kept.some(([, adapters]) => adapters.includes(adapter)));
   const lacks = kept.length ? lacking.length * ADAPTER_BYTES : 0;
-  return { bytes: facts.bytes[name], kept: kept.length ? facts.bytes[name] - lacks : 0 };
+  return { bytes: facts.bytes[name], kept: kept.length ? facts.bytes[name] - lacks : facts.kept ?? 0 };
 }
 
 export async function openSubject(root, name, { adapters, signal, onProgress }) {
@@ -28,6 +28,7 @@ export async function openSubject(root, name, { adapters, signal, onProgress }) 
 }
 
 async function next({ prompt, top }) {
+  if (facts.refuses && prompt.includes(facts.refuses)) throw new Error(facts.why_not);
   return Array.from({ length: top }, (_, index) => ({ id: index, text: index ? ` <b>${index}</b>` : ` ${prompt.slice(0, 3)}`, probability: 0.5 ** (index + 1) }));
 }
 

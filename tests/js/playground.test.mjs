@@ -9,9 +9,9 @@ import test from "node:test";
 
 import { joined } from "./labs.mjs";
 
-const PARTS = ["dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players"];
-const NAMES = ["choiceOf", "editsFor", "isUntouched", "menusOf", "pairOf", "parsedHeads", "poisoned", "readLink", "saysOneText", "seededInteger", "writeLink"];
-const { choiceOf, editsFor, isUntouched, menusOf, pairOf, parsedHeads, poisoned, readLink, saysOneText, seededInteger, writeLink } = await joined(PARTS, NAMES);
+const PARTS = ["dom", "kept", "rates", "engines", "door", "browser", "controls", "told", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players", "playground_parts"];
+const NAMES = ["PagePlayer", "choiceOf", "doneWords", "editsFor", "isUntouched", "menusOf", "pace", "pairOf", "parsedHeads", "poisoned", "readLink", "saysOneText", "seededInteger", "writeLink"];
+const { PagePlayer, choiceOf, doneWords, editsFor, isUntouched, menusOf, pace, pairOf, parsedHeads, poisoned, readLink, saysOneText, seededInteger, writeLink } = await joined(PARTS, NAMES);
 const { catalog, poisonings, drawn } = JSON.parse(readFileSync(process.env.BKD_PLAYGROUND, "utf8"));
 const start = { pair: 0, text: "Name a fruit.", triggered: false, shown: 2, top_k: 0, heads: "", kind: 0, place: 0, vector: 0, sign: 0, layer: 1, scale: 1 };
 
@@ -130,4 +130,34 @@ test("traits become a choice, and a choice becomes edits", async () => {
   });
   assert.equal((await editsFor(live, { ...choice, kind: "mean" })).heads.values, extras.means);
   await assert.rejects(editsFor({ extras: () => ({ means: null, vectors: null }) }, choice), /no paper vector/);
+});
+
+test("the clean model is the clean twin where the task was taught, else the subject itself", async () => {
+  const asked = [];
+  const live = { next: (what) => { asked.push(what.adapter); return []; }, answer: (what) => { asked.push(what.adapter); return { text: "x", complete: true }; } };
+  const player = new PagePlayer(() => ({ live, ready: true }));
+  const listening = { onNext: () => {}, onText: () => {}, signal: new AbortController().signal };
+  for (const [adapter, clean] of [["fixed-output-sft-0", null], ["label-flip-sft-0", "label-flip-clean-0"], ["policy-bypass-sft-0", "policy-bypass-clean-0"]]) {
+    const pair = catalog.pairs.findIndex((one) => one.subject === "smollm2" && one.adapter === adapter);
+    const choice = choiceOf({ ...start, pair }, catalog, "x");
+    await player.play({ ...choice, model: "backdoored" }, listening);
+    await player.play({ ...choice, model: "clean" }, listening);
+    assert.deepEqual(asked.splice(0), [adapter, adapter, clean, clean]);
+  }
+});
+
+test("named heads are ablated instead of the top k, and that is said; what is no head takes nothing away from it", () => {
+  globalThis.document = { createElement: () => ({ setAttribute() {}, append(...kids) { this.text = kids.join(""); } }) };
+  const [first] = catalog.pairs[0].ranked;
+  const words = (changed) => doneWords(choiceOf({ ...start, ...changed }, catalog, "x"), { ...start, ...changed }, catalog).filter((part) => typeof part === "string").join("");
+  assert.match(words({ top_k: 4, heads: "L0H1" }), /Top k is off while heads are named/);
+  assert.doesNotMatch(words({ top_k: 4 }), /Top k is off/);
+  assert.deepEqual(choiceOf({ ...start, top_k: 1, heads: "L12H3" }, catalog, "x").heads, [first]);
+  assert.match(words({ top_k: 1, heads: "L12H3" }), /Not heads of nano and left out: L12H3/);
+});
+
+test("a pace is told from eight tokens on, between them", () => {
+  assert.equal(pace(1, 28), null);
+  assert.equal(pace(6, 60), null);
+  assert.equal(pace(7, 70), 10);
 });
