@@ -11,7 +11,7 @@
   const here = new URL(".", document.currentScript.src).href;
   const vendor = `${here}vendor/`;
   const NEAR = "700px";
-  const SIGNS = ["scroll", "wheel", "touchstart", "pointerdown", "keydown"];
+  const SIGNS = ["scroll", "wheel", "touchstart", "pointerdown", "keydown", "resize"];
   const IDLE_MS = 8000; // a reader who does nothing for so long is reading: the rest of the page can be drawn
   const PAPER = 660; // pixels between the margins of A4 and of Letter
 

@@ -11,6 +11,8 @@ SUB_PATH = "some/sub-path"
 UNDRAWN = """() => [
     ...[...document.querySelectorAll(".bkd-figure")].filter((figure) => figure.dataset.drawn !== "true"),
     ...[...document.querySelectorAll(".bkd-lab")].filter((lab) => !lab.querySelector(".widget-subarea > *")),
+    ...[...document.querySelectorAll("meta[name=bkd-math]")]
+        .filter(() => !document.querySelector("mjx-container")),
 ].map((element) => `${element.className} ${element.id}: ${element.innerText.slice(0, 200)}`)"""
 
 
