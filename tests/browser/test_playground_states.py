@@ -60,7 +60,7 @@ def test_the_clean_card_is_the_twin_where_the_task_was_taught(opened, pair_of):
     loaded(page)
     assert "clean model" in page.locator('[data-model="clean"] .bkd-role').inner_text()
     turn(page, pair=pair_of("smollm2", "label-flip-sft-0"))
-    assert page.locator('[data-model="clean"] .bkd-role').inner_text().split("\n")[0].startswith("clean twin")
+    page.locator('[data-model="clean"] .bkd-role', has_text="clean twin").wait_for()
     page.get_by_role("button", name="Load the model").click()
     loaded(page)
     settled(page)
