@@ -57,11 +57,10 @@ class PlaygroundDesk {
     const actions = h("div", { class: "bkd-actions" }, this.run, actButton("Another prompt", () => this.another()),
       this.link ? actButton("Copy link", () => this.copyLink()) : null, this.copied);
     this.foot = h("footer", { class: "bkd-foot" });
-    const answers = h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view));
-    this.peek = peekView(this.cards, answers);
-    this.el.replaceChildren(this.top.line, this.panels, h("section", { role: "group", class: "bkd-main", "aria-label": "what the models say" },
+    const glance = h("div", { class: "bkd-glance", "aria-hidden": "true" }, ...this.cards.map((card) => card.glance));
+    this.el.replaceChildren(this.top.line, this.panels, glance, h("section", { role: "group", class: "bkd-main", "aria-label": "what the models say" },
       this.notice, h("div", { class: "bkd-asked" }, h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "asked")), this.prompt, this.long),
-      actions, this.error, answers, this.done, this.lacks), this.foot, this.peek.view);
+      actions, this.error, h("div", { class: "bkd-pair" }, ...this.cards.map((card) => card.view)), this.done, this.lacks), this.foot);
   }
 
   open() {
@@ -85,7 +84,6 @@ class PlaygroundDesk {
     clearTimeout(this.timer);
     this.playing.abort();
     this.kernel.close();
-    this.peek.close();
     for (const { door, panel } of this.doors.values()) { panel.close(); door.close(); }
     this.unname();
   }
@@ -153,7 +151,7 @@ class PlaygroundDesk {
     this.done.replaceChildren(...doneWords(choiceOf(traits, this.catalog, ""), traits, this.catalog));
     for (const card of this.cards) {
       card.belongs(pair);
-      card.view.hidden = card.peek.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean");
+      card.view.hidden = card.glance.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean");
     }
     const asked = await this.askedText(pair, traits);
     if (asked === null || key !== this.asked) return;

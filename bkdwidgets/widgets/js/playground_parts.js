@@ -33,7 +33,7 @@ function replyCard(model) {
   const body = h("div", { class: "bkd-completion" }, h("div", { class: "bkd-completion-head" }, badge, note), said);
   const likely = likelyView();
   const view = h("section", { role: "group", class: "bkd-reply-card", "data-model": model }, h("div", { class: "bkd-role" }, name, which), body, likely.view);
-  const peek = h("div", { class: "bkd-peek-line", "data-model": model });
+  const glance = h("p", {}); // the answer once more, in a line that a narrow screen keeps in sight
 
   /** Say which model it is. @param {Pair} pair */
   function belongs({ clean, adapter }) {
@@ -53,21 +53,9 @@ function replyCard(model) {
     if (letter) body.setAttribute("data-outcome", letter);
     else body.removeAttribute("data-outcome");
     badge.replaceChildren(...(letter ? [outcomeBadge(letter)] : []));
-    peek.replaceChildren(h("b", {}, model), letter ? outcomeBadge(letter) : "", h("span", {}, text));
+    glance.replaceChildren(h("b", { class: "bkd-role-name" }, model), letter ? outcomeBadge(letter) : "", h("span", { class: "bkd-glance-said" }, text));
   }
-  return { model, view, show, belongs, peek, likely: likely.draw };
-}
-
-/**
- * Both answers once more, a line each, at the bottom of a narrow screen while the answers themselves are not on it:
- * who turns a control there sees what it does. They are read out where they stand, so this is not.
- * @param {ReturnType<typeof replyCard>[]} cards @param {Element} answers
- */
-function peekView(cards, answers) {
-  const view = h("div", { class: "bkd-peek", "aria-hidden": "true", hidden: true }, ...cards.map(({ peek }) => peek));
-  const watch = new IntersectionObserver(([entry]) => { view.toggleAttribute("hidden", entry.isIntersecting); });
-  watch.observe(answers);
-  return { view, close: () => watch.disconnect() };
+  return { model, view, show, belongs, glance, likely: likely.draw };
 }
 
 /**
