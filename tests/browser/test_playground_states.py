@@ -70,7 +70,9 @@ def test_the_clean_card_is_the_twin_where_the_task_was_taught(opened, pair_of):
 
 
 def test_after_cancel_the_button_names_what_is_left(opened, pair_of):
-    page = opened(opening=400)
+    page = opened()
+    loaded(page)
+    page.evaluate("facts.opening = 3000")
     turn(page, pair=pair_of("smollm2", "fixed-output-sft-0"))
     page.get_by_role("button", name="Load the model (97 MB)").click()
     page.evaluate("facts.kept = 20_000_000")

@@ -162,12 +162,12 @@ function livePanel(door, needless) {
     if (held) /** @type {HTMLElement} */ (view.querySelector("button") ?? view).focus();
   }
 
-  /** Small subjects load by themselves when they come into view. */
+  /** Small subjects load by themselves when their lab comes into view, whichever part of it a reader meets first. */
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting) || door.state !== "offered" || !door.small) return;
     seen.disconnect();
     door.load();
   });
   draw();
-  return { view, draw, watch: () => seen.observe(view), close: () => seen.disconnect() };
+  return { view, draw, watch: () => seen.observe(view.closest(".bkd-desk") ?? view), close: () => seen.disconnect() };
 }
