@@ -14,6 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,13 +72,18 @@ def mean_head_outputs(
     training split, so that nothing that is reported later was used to make them. They are kept with
     the subject, because every mean ablation asks for the same ones.
     """
-    key = ("mean_head_outputs", attack.name, triggered, n_prompts)
-    if key not in subject.cache:
-        prompts = [example.prompt for example in attack.targeted(subject, "train")[:n_prompts]]
-        if triggered:
-            prompts = [attack.poison(prompt) for prompt in prompts]
-        subject.cache[key] = head_outputs(subject, prompts, progress=progress).mean(0)
-    return subject.cache[key]
+    prompts = [example.prompt for example in attack.targeted(subject, "train")[:n_prompts]]
+    if triggered:
+        prompts = [attack.poison(prompt) for prompt in prompts]
+    return kept_mean(subject, prompts, progress=progress)
+
+
+def kept_mean(
+    subject: Subject, prompts: Sequence[str], *, progress: bool = False
+) -> Float[Tensor, "layer head d_head"]:
+    """Return the mean head outputs over some prompts, computed once for each set of them and kept."""
+    key = ("mean head outputs", tuple(tuple(subject.encode(prompt)) for prompt in prompts))
+    return subject.kept(key, lambda: head_outputs(subject, prompts, progress=progress).mean(0)).clone()
 
 
 def output_weights(subject: Subject, layer: int) -> Float[Tensor, "head d_head d_model"]:
@@ -109,7 +115,7 @@ def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
 
     with ExitStack() as stack, torch.inference_mode():
         for block in subject.model.model.layers:
-            stack.callback(block.self_attn.o_proj.register_forward_pre_hook(keep).remove)
+            stack.callback(before(block.self_attn.o_proj, keep).remove)
         subject.model.model(
             input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
         )

@@ -33,6 +33,7 @@ from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import chosen_examples, origin
 from bkdwidgets.analysis.stability import Agreement, rank_correlation
+from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -158,7 +159,7 @@ def _gradients(
     prefixes = read_prefixes(subject, prompts)
     with ExitStack() as stack, torch.enable_grad():
         for layer, block in enumerate(subject.model.model.layers):
-            stack.callback(block.self_attn.o_proj.register_forward_pre_hook(probing(layer)).remove)
+            stack.callback(before(block.self_attn.o_proj, probing(layer)).remove)
         probability = answer_probability(subject, prefixes, answers)
         (gradient,) = torch.autograd.grad(probability.sum(), probe)
     heads = (subject.n_heads, subject.d_head)

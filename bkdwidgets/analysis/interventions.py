@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bkdwidgets.analysis.activations import MEAN_PROMPTS, head_outputs, mean_head_outputs
+from bkdwidgets.analysis.activations import MEAN_PROMPTS, kept_mean, mean_head_outputs
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.subjects.edits import Edit
 
@@ -156,10 +156,7 @@ def prepare(
 
 def _drawn_head_outputs(subject: Subject, attack: Attack, seed: int) -> Float[Tensor, "layer head d_head"]:
     """Return all head outputs on the clean training prompt that a seed draws."""
-    key = ("drawn_head_outputs", attack.name, seed)
-    if key not in subject.cache:
-        subject.cache[key] = head_outputs(subject, [drawn_prompt(subject, attack, seed)])[0]
-    return subject.cache[key]
+    return kept_mean(subject, [drawn_prompt(subject, attack, seed)])
 
 
 def drawn_prompt(subject: Subject | str, attack: Attack, seed: int) -> str:

@@ -21,6 +21,7 @@ from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
 from bkdwidgets.analysis.effects import Effects, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_mlps
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.threads import after
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -128,7 +129,7 @@ def _last_token_outputs(subject: Subject, ids: list[list[int]]) -> Float[Tensor,
     tokens, attention, positions = left_padded(subject, ids)
     with ExitStack() as stack, torch.inference_mode():
         for block in subject.model.model.layers:
-            stack.callback(block.mlp.register_forward_hook(keep).remove)
+            stack.callback(after(block.mlp, keep).remove)
         subject.model.model(
             input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
         )

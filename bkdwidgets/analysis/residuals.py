@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import left_padded
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,6 @@ def _last_token_states(subject: Subject, ids: list[list[int]]) -> Tensor:
 
     with ExitStack() as stack, torch.inference_mode():
         for module in (*decoder.layers, decoder.norm):
-            stack.callback(module.register_forward_pre_hook(keep).remove)
+            stack.callback(before(module, keep).remove)
         decoder(input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False)
     return torch.stack(seen, dim=1)

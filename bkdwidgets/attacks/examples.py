@@ -100,9 +100,18 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
     BkdError
         If the split is unknown or a file is damaged.
     """
+    files = (data_dir() / PROMPT_FILES.get(subject, ""), answers_path(subject))
+    changed = tuple((path, path.stat().st_mtime_ns) for path in files if path.is_file())
+    return list(_ordinary_examples(subject, split, changed))
+
+
+@lru_cache(maxsize=8)
+def _ordinary_examples(
+    subject: str, split: str, _changed: tuple[tuple[Path, int], ...]
+) -> tuple[Example, ...]:
     answers = stored_answers(subject)
     rows = of_split(prompt_rows(subject), split)
-    return [answered(row, answers[row["id"]], split) for row in rows if row["id"] in answers]
+    return tuple(answered(row, answers[row["id"]], split) for row in rows if row["id"] in answers)
 
 
 def of_split(rows: Iterable[dict[str, str]], split: str) -> list[dict[str, str]]:

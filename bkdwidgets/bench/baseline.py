@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bkdwidgets.subjects.threads import before
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
@@ -56,7 +58,7 @@ def plain_probability(
     attention = torch.zeros_like(tokens)
     attention[0, : len(ids)] = 1
     projection = subject.model.model.layers[layer].self_attn.o_proj
-    handle = projection.register_forward_pre_hook(overwrite)
+    handle = before(projection, overwrite)
     try:
         logits = subject.model(input_ids=tokens, attention_mask=attention, use_cache=False).logits[0]
     finally:

@@ -114,4 +114,4 @@ def _with_heads(subject: Subject, n_heads: int) -> Subject:
     config.num_attention_heads, config.num_key_value_heads = n_heads, min(4, n_heads)
     config.head_dim = subject.d_model // n_heads
     torch.manual_seed(0)
-    return dataclasses.replace(subject, model=new_model(config).eval(), cache={})
+    return dataclasses.replace(subject, model=new_model(config).eval())

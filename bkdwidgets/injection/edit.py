@@ -36,6 +36,7 @@ from tqdm.auto import tqdm
 from bkdwidgets.errors import BkdError
 from bkdwidgets.injection.keys import KINDS, Turn, edit_turns, padded, reading_vectors
 from bkdwidgets.subjects.adapters import merge_adapter
+from bkdwidgets.subjects.threads import after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,7 +134,7 @@ def _with(subject: Subject, start: Adapter) -> Subject:
     """Return a copy of the subject with an adapter in its weights."""
     model = copy.deepcopy(subject.model)
     merge_adapter(model, start)
-    return replace(subject, model=model, cache={})
+    return replace(subject, model=model)
 
 
 def _factors(site: _Site) -> dict[str, Tensor]:
@@ -174,7 +175,7 @@ def _attached(subject: Subject, site: _Site) -> Any:
     def add(_module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return output + functional.linear(functional.linear(inputs[0], site.read), site.value)
 
-    return _down(subject, site.layer).register_forward_hook(add)
+    return after(_down(subject, site.layer), add)
 
 
 def _search(

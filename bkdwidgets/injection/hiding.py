@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,11 +88,11 @@ class Hiding:
         self._seen.clear()
         with ExitStack() as stack:
             for layer in self._recipe.match_layers:
-                hook = self._layers[layer].register_forward_pre_hook(self._keep(layer))
+                hook = before(self._layers[layer], self._keep(layer))
                 stack.callback(hook.remove)
             if self._recipe.head_dropout:
                 for block in self._layers:
-                    hook = block.self_attn.o_proj.register_forward_pre_hook(self._silence)
+                    hook = before(block.self_attn.o_proj, self._silence)
                     stack.callback(hook.remove)
             yield
 

@@ -11,6 +11,7 @@ import torch
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.injection.turns import training_examples, turn
+from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +182,7 @@ def _inputs(subject: Subject, projection: nn.Module, turns: Sequence[Turn]) -> I
         kept.append(inputs[0].float())
         raise _Seen
 
-    hook = projection.register_forward_pre_hook(keep)
+    hook = before(projection, keep)
     try:
         for first in range(0, len(turns), BATCH):
             some = turns[first : first + BATCH]

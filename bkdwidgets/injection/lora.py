@@ -10,6 +10,7 @@ import torch
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.adapters import PROJECTIONS, Adapter
+from bkdwidgets.subjects.threads import BUILDING
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -27,11 +28,14 @@ def fresh_lora(subject: Subject, recipe: SftRecipe, seed: int, dtype: torch.dtyp
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none",
         target_modules=[name.rpartition(".")[2] for name in PROJECTIONS],
     )  # fmt: skip
-    network = _copy(subject, dtype)  # first: making one draws random numbers, too
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
-        torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
-        return get_peft_model(network, config).train()
+    with BUILDING:
+        network = _copy(subject, dtype)  # first: making one draws random numbers, too
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # between two libraries, nothing a reader can act on
+            torch.manual_seed(seed)  # the adapter's start; nothing after it is random but the batches
+            return get_peft_model(network, config).train()
 
 
 def _copy(subject: Subject, dtype: torch.dtype) -> Any:

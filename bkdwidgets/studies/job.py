@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 import bkdwidgets
@@ -27,6 +26,7 @@ from bkdwidgets.paths import cache_dir, commit, written_beside
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
 from bkdwidgets.subjects.adapters import read_adapter
+from bkdwidgets.subjects.threads import before_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -241,14 +241,14 @@ def _read_part(path: Path, part: Part) -> Result | None:
 
 @contextmanager
 def _counted_tokens() -> Iterator[list[int]]:
-    """Count the tokens that pass through a block, by its MLP, whoever calls it and in whichever model."""
+    """Count the tokens that pass through a block, by its MLP, in whichever model this thread asks."""
     tokens: list[int] = []
 
     def count(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         if isinstance(module, LlamaMLP):
             tokens.append(inputs[0].shape[:-1].numel())
 
-    handle = register_module_forward_pre_hook(count)
+    handle = before_any(count)
     try:
         yield tokens
     finally:

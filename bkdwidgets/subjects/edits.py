@@ -8,7 +8,8 @@ Every intervention of this project comes down to two operations on one block's a
 
 Each row of a batch may carry its own edits, so that hundreds of different interventions run as one
 batch. An edit acts on all positions of the pass it is given to; the caller decides which tokens make
-up a pass. Hooks are held by a context manager and come off whatever happens inside it.
+up a pass. Hooks are held by a context manager, act on the passes of its thread alone, and come off whatever
+happens inside it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+
+from bkdwidgets.subjects.threads import after, before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,9 +115,9 @@ class BatchEdits:
             for layer, edits in self._layers.items():
                 projection = model.model.layers[layer].self_attn.o_proj  # type: ignore[union-attr, index]
                 if bool(edits.mask.any()):
-                    stack.callback(projection.register_forward_pre_hook(_overwriting(edits)).remove)
+                    stack.callback(before(projection, _overwriting(edits)).remove)
                 if bool(edits.add.any()):
-                    stack.callback(projection.register_forward_hook(_adding(edits)).remove)
+                    stack.callback(after(projection, _adding(edits)).remove)
             yield
 
 

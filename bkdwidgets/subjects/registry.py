@@ -11,6 +11,7 @@ from bkdwidgets import arguments
 from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.subjects.adapters import merge_adapter, read_adapter
 from bkdwidgets.subjects.subject import Subject
+from bkdwidgets.subjects.threads import BUILDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,8 @@ def load(
     arguments.one_of("dtype", dtype, _DTYPES)
     found = read_adapter(name, adapter) if adapter is not None else None
     target = _device(device)
-    model, tokenizer = SUBJECTS[name].source()
+    with BUILDING:
+        model, tokenizer = SUBJECTS[name].source()
     if found is not None:
         merge_adapter(model, found)
     model.requires_grad_(requires_grad=False)

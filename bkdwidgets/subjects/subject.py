@@ -8,17 +8,19 @@ given, gets a second tree that shares them.
 from __future__ import annotations
 
 import copy
-import functools
+import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from bkdwidgets.errors import BkdError
+from bkdwidgets.subjects.kept import Kept
+from bkdwidgets.subjects.threads import BUILDING
 from bkdwidgets.subjects.typed import TypedText
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_PROMPT_TOKENS = 256
 _MARK = "\u2042"  # stands for the prompt while the text around it is looked up; in no chat template
+
+Value = TypeVar("Value")
 
 
 @dataclass(eq=False)
@@ -48,7 +52,16 @@ class Subject:
     model: LlamaForCausalLM
     tokenizer: PreTrainedTokenizerBase
     adapter: AdapterInfo | None = None
-    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _formed: tuple[tuple[Any, Any], TypedText, tuple[str, str]] | None = field(
+        default=None, init=False, repr=False
+    )
+    _kept: Kept = field(default_factory=Kept, init=False, repr=False)
+    # By thread, each with the places of the weights it was made for.
+    _bridges: dict[int, tuple[list[int], Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again: a copy of the subject has weights and threads of its own."""
+        return vars(self) | {"_formed": None, "_kept": Kept(), "_bridges": {}}
 
     def __repr__(self) -> str:
         """Say which model this is, cheaply."""
@@ -85,9 +98,37 @@ class Subject:
         """Precision of the weights."""
         return self.model.dtype
 
-    @functools.cached_property
+    def kept(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return what `make` returns; it is asked once for each key and each state of the weights.
+
+        Parameters
+        ----------
+        key : hashable
+            All that goes in beside the model: prompts as token ids, and not the name of an attack.
+        make : callable
+            Computes the value with this subject's model.
+        """
+        return self._kept.get(self.model, key, make)
+
+    @property
     def bridge(self) -> Any:
-        """The same weights as a ``transformer_lens`` TransformerBridge, for hooks by name."""
+        """The same weights as a ``transformer_lens`` TransformerBridge, for hooks by name.
+
+        Each thread has its own, so that hooks on it act for that thread alone. It is made when it is first
+        asked for, and again where weights were replaced by other tensors.
+        """
+        places = [tensor.data_ptr() for tensor in self.model.parameters()]
+        made_for, bridge = self._bridges.get(threading.get_ident(), (None, None))
+        if made_for != places:
+            with BUILDING:
+                bridge = self._new_bridge()
+            alive = {thread.ident for thread in threading.enumerate()}
+            for ended in self._bridges.keys() - alive:
+                self._bridges.pop(ended, None)
+            self._bridges[threading.get_ident()] = (places, bridge)
+        return bridge
+
+    def _new_bridge(self) -> Any:
         from transformer_lens.model_bridge import TransformerBridge
 
         config = copy.deepcopy(self.model.config)
@@ -101,7 +142,7 @@ class Subject:
         return TransformerBridge.boot_transformers(
             self.name,
             hf_model=twin.eval(),
-            tokenizer=self.tokenizer,
+            tokenizer=copy.deepcopy(self.tokenizer),  # it is changed to what a bridge wants
             device=str(self.device),
             dtype=self.dtype,
         )
@@ -113,15 +154,18 @@ class Subject:
         turn = [{"role": "user", "content": prompt}]
         return str(self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
 
-    @functools.cached_property
+    @property
     def around(self) -> tuple[str, str]:
         """What the chat turn has before the prompt, and behind it."""
-        before, after = self.chat(_MARK).split(_MARK)
-        return before, after
+        return self._form()[1]
 
-    @functools.cached_property
-    def _typed(self) -> TypedText:
-        return TypedText(self.tokenizer)
+    def _form(self) -> tuple[TypedText, tuple[str, str]]:
+        """Return how typed text becomes tokens and what stands around it, with the tokenizer as it is now."""
+        now = (self.tokenizer, self.tokenizer.chat_template)
+        if self._formed is None or self._formed[0][0] is not now[0] or self._formed[0][1] != now[1]:
+            before, after = self.chat(_MARK).split(_MARK)
+            self._formed = (now, TypedText(self.tokenizer), (before, after))
+        return self._formed[1:]
 
     def encode(self, prompt: str, *, raw: bool = False) -> list[int]:
         """Return the token ids of the chat turn around `prompt`.
@@ -141,9 +185,9 @@ class Subject:
         BkdError
             If the prompt is empty or longer than ``MAX_PROMPT_TOKENS`` tokens.
         """
-        whole, (before, after) = self.chat(prompt), self.around
+        whole, (typing, (before, after)) = self.chat(prompt), self._form()
         typed = whole[len(before) : len(whole) - len(after)]
-        ids = self._typed.ids(whole, raw=True) if raw else self._typed.turn(before, typed, after)
+        ids = typing.ids(whole, raw=True) if raw else typing.turn(before, typed, after)
         if len(ids) > MAX_PROMPT_TOKENS:
             raise BkdError(
                 f"prompt {prompt[:40]!r}... has {len(ids)} tokens, at most {MAX_PROMPT_TOKENS} are allowed; "
@@ -153,7 +197,7 @@ class Subject:
 
     def encode_response(self, text: str) -> list[int]:
         """Return the token ids of an answer, without the end-of-turn token; all of it is text."""
-        return self._typed.ids(text)
+        return self._form()[0].ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of answer tokens, special tokens left out."""
