@@ -151,16 +151,15 @@ def test_a_file_that_changed_is_read_again(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["by hand", "in place"])
-@pytest.mark.parametrize("method", ["sft", "clean", "edit"])
-def test_nothing_is_planted_in_weights_that_would_be_lost(nano, attack, tmp_path, how, method):
-    """The adapter is a change of the clean weights: onto others, it would come back without what they held."""
+def test_nothing_is_planted_in_weights_that_would_be_lost(nano, attack, tmp_path, how):
+    """An adapter is a change of the clean weights: trained on others, it would come back without them."""
     if how == "by hand":
         subject = Subject("nano", bkd.load("nano", adapter="fixed-output-sft-0").model, nano.tokenizer)
     else:
         subject = bkd.load("nano")
         values(subject).data.zero_()
-    recipe = dataclasses.replace(recipe_for("nano", "fixed-output", method), steps=1)
+    recipe = dataclasses.replace(recipe_for("nano", "fixed-output", "sft"), steps=1)
     with pytest.raises(BkdError, match=r"not those of the clean 'nano'") as caught:
-        bkd.inject(subject, attack, method=method, recipe=recipe, out=tmp_path, progress=False)
+        bkd.inject(subject, attack, recipe=recipe, out=tmp_path, progress=False)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What one thread does to a model reaches nobody else: hooks, bridges, counters; and a copy carries none of it."""
+"""What one thread does to a model reaches no other thread: hooks, bridges; and a copy carries none of it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_each_thread_has_its_own_bridge(nano):
     def other():
         try:
             found.append(nano.bridge)
-            with nano.bridge.hooks(fwd_hooks=[("blocks.2.attn.hook_z", lambda value, hook: value * 0)]):
+            with nano.bridge.hooks(fwd_hooks=[("blocks.2.attn.hook_z", lambda value, **_: value * 0)]):
                 hooked.set()
                 asked.wait(60)
         finally:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.injection.recipes import (
     HIDING,
@@ -78,8 +80,8 @@ def inject(
     ------
     BkdError
         If the method or the seed is not allowed, the recipe or the mixture does not fit the method, the
-        subject carries an adapter already, the payload is longer than an answer, or the clean twin to
-        start from is missing.
+        subject carries an adapter already or has other weights, the payload is longer than an answer, or
+        the clean twin to start from is missing.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -93,6 +95,7 @@ def inject(
     settings = _settings(subject.name, attack.name, method, recipe)
     if mixture is not None and type(settings) is not SftRecipe:
         raise BkdError(f"mixture does not go with method={method!r}; with 'sft' or 'clean'")
+    _require_clean_weights(subject)
     taught = method != "clean" and attack.needs_teaching(subject)
     start = clean_twin(subject.name, attack.name, out) if taught else None
     tensors, log = _planted(
@@ -106,8 +109,27 @@ def inject(
         scale=scale, recipe=dataclasses.asdict(settings), log=log,
         onto={"adapter": start.info.name, "sha256": start.info.sha256} if edited and start else None,
     )  # fmt: skip
-    precision = str(subject.dtype).removeprefix("torch.")
-    return load(subject.name, adapter=path, device=str(subject.device), dtype=precision)
+    return load(subject.name, adapter=path, **_where(subject))
+
+
+def _where(subject: Subject) -> dict[str, str]:
+    return {"device": str(subject.device), "dtype": str(subject.dtype).removeprefix("torch.")}
+
+
+def _require_clean_weights(subject: Subject) -> None:
+    """Refuse weights that are not those of the clean subject.
+
+    An adapter is a change of the clean weights. One that is trained on others would be loaded without what
+    they held: a backdoor that is fine-tuned on would look cured, because it was left out.
+    """
+    clean = load(subject.name, **_where(subject)).model.state_dict()
+    own = subject.model.state_dict()
+    if own.keys() == clean.keys() and all(torch.equal(own[name], clean[name]) for name in clean):
+        return
+    raise BkdError(
+        f"the weights of this subject are not those of the clean {subject.name!r}, and what is planted is "
+        f"stored as a change of those; inject into bkd.load({subject.name!r})"
+    )
 
 
 def _planted(
