@@ -18,9 +18,12 @@ from bkdwidgets.figures import drawing, families, panels
 if TYPE_CHECKING:
     from bkdwidgets.ledger import Entry
 
-_HEIGHT = 600
-_MAPS = (0.76, 0.95)  # where the maps of heads begin and end, from the bottom
-_ROWS = ((0.42, 0.63), (0.07, 0.28))
+_HEIGHT = 900
+_ACROSS = 2  # panels in a row: on a phone each then has the room of its numbers
+_MAPS = (0.83, 0.96)  # where the maps of heads begin and end, from the bottom
+_ROWS = ((0.58, 0.75), (0.31, 0.48), (0.04, 0.21))
+_LEFT = (2, 0)  # the panel of what is left when weights are put back
+_FEW = 5  # columns
 _AGREES, _PAYLOAD, _BEFORE = (look.COLORS[name].light for name in ("triggered", "payload", "as-before"))
 
 
@@ -42,12 +45,12 @@ def overview(entry: Entry, *, title: str | None) -> drawing.Drawing:
     names = families.short(entry.values["adapters"], entry.attack)
     _draw_heads(figure, entry, names)
     small = _panels(entry, names)
-    places = [(row, column) for row in range(2) for column in range(3)]
+    places = [(row, column) for row in range(len(_ROWS)) for column in range(_ACROSS)]
     left = families.left_of(entry)
-    spots = [place for place in places if place != (1, 1)]
+    spots = [place for place in places if place != _LEFT]
     for number, (panel, spot) in enumerate(zip(small, spots, strict=True)):
-        _draw_panel(figure, panel, spot, len(names) + 1 + number, labels=number in (0, 3, 4))
-    _draw_left(figure, left, names, (1, 1), len(names) + 1 + len(small))
+        _draw_panel(figure, panel, spot, len(names) + 1 + number)
+    _draw_left(figure, left, names, len(names) + 1 + len(small))
     drawing.laid_out(figure, title, height=_HEIGHT, legend=1)
     figure.update_layout(margin={"l": 46, "r": 46})
     alt = " ".join([*(_told(panel) for panel in small), families.told_left(left, names)])
@@ -109,16 +112,13 @@ def _draw_heads(figure: go.Figure, entry: Entry, names: list[str]) -> None:
         panels.headline(figure, f"{drawing.plain(name)}<br>±{reach:.2g}", (left, right), _MAPS[1])
 
 
-def _draw_panel(
-    figure: go.Figure, panel: _Panel, spot: tuple[int, int], number: int, *, labels: bool
-) -> None:
+def _draw_panel(figure: go.Figure, panel: _Panel, spot: tuple[int, int], number: int) -> None:
     row, column = spot
-    span = panels.span(column, 3)
+    span = panels.span(column, _ACROSS)
     values = [[rate["value"] if rate else None for rate in line] for line in panel.matrix]
-    spelled = [["" if value is None else _hundredths(value) for value in line] for line in values]
+    spelled = [["" if value is None else _short(value) for value in line] for line in values]
     ends = [[_said(rate) if rate else "" for rate in line] for line in panel.matrix]
-    longest = max(len(text) for line in spelled for text in line)
-    size = 10 if longest < 3 else 8  # a cell on a phone has room for two digits of the usual size
+    size = 11 if len(panel.columns) <= _FEW else 9  # a cell on a phone has room for three letters
     figure.add_heatmap(
         z=values, customdata=ends, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
         colorscale=[[0, f"{panel.color}00"], [1, f"{panel.color}99"]], zmin=panel.lowest, zmax=1,
@@ -130,8 +130,7 @@ def _draw_panel(
     figure.update_layout({
         f"xaxis{number}": {"type": "category", "tickangle": -60, "ticks": ""},
         f"yaxis{number}": {
-            "type": "category", "autorange": "reversed", "showticklabels": labels, "ticks": "",
-            "side": "right" if column == 2 else "left",
+            "type": "category", "autorange": "reversed", "ticks": "", "side": "right" if column else "left",
         },
     })  # fmt: skip
     panels.headline(figure, panel.title, span, _ROWS[row][1])
@@ -141,26 +140,33 @@ def _draw_left(
     figure: go.Figure,
     left: dict[str, dict[str, drawing.Rate]],
     names: list[str],
-    spot: tuple[int, int],
     number: int,
 ) -> None:
-    span = panels.span(spot[1], 3)
+    span = panels.span(_LEFT[1], _ACROSS)
     for trace in families.left_traces(left, names):
         figure.add_trace(trace.update(xaxis=f"x{number}", yaxis=f"y{number}", marker_size=7))
-    panels.axes(figure, number, span, _ROWS[spot[0]])
+    panels.axes(figure, number, span, _ROWS[_LEFT[0]])
     figure.update_layout({
         f"xaxis{number}": {"range": [-0.12, 1.12], "tickvals": [0, 1], "ticks": "", "zeroline": False},
         f"yaxis{number}": {
             "type": "category", "categoryorder": "array", "categoryarray": names[::-1],
-            "range": [-0.5, len(names) - 0.5], "showticklabels": False, "ticks": "",
+            "range": [-0.5, len(names) - 0.5], "ticks": "",
         },
     })  # fmt: skip
-    panels.headline(figure, "weights back:<br>share left", span, _ROWS[spot[0]][1])
+    panels.headline(figure, "weights back:<br>share left", span, _ROWS[_LEFT[0]][1])
 
 
-def _hundredths(value: float) -> str:
-    """Write a share without its point: a cell on a phone has no room for one."""
-    return f"{round(100 * value)}".replace("-", "−")
+def _short(value: float) -> str:
+    """Write a share in as few letters as a cell on a phone has room for.
+
+    Examples
+    --------
+    >>> _short(0.931), _short(1.0), _short(-0.052)
+    ('.93', '1', '−.05')
+    """
+    text = f"{abs(value):.2f}"
+    short = "1" if text == "1.00" else "0" if text == "0.00" else text.removeprefix("0")
+    return f"−{short}" if value < 0 and short != "0" else short
 
 
 def _said(rate: drawing.Rate) -> str:
@@ -186,7 +192,7 @@ def _caption(entry: Entry, left: dict[str, Any]) -> str:
     return (
         "Top: average causal indirect effect of each head (layers down, heads across; a map's scale stands "
         f"above it), n = {settings['prompts']} validation prompts. Below, rows are what something was done "
-        "to, columns what it was taken from; numbers are hundredths, hover for 95 % intervals. Rank "
+        "to, columns what it was taken from; hover for 95 % intervals. Rank "
         "agreement: correlation of all heads' effects (control, heads shuffled inside their layers: "
         f"{drawing.said(within)}). Ablated, and vector subtracted: how often triggered prompts get their old "
         f"answer back; vector added: how often clean prompts get the payload (top {settings['k']} heads, n = "

@@ -157,6 +157,8 @@
     const place = element.querySelector(".bkd-drawing");
     const text = element.querySelector('script[type="application/json"]').textContent;
     const draw = () => drawer.draw(element, place, text);
+    // Plotly takes a finger for a drag and keeps the page from scrolling; a tap reaches it as a mouse's.
+    place.addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
     if (drawer.again) {
       repaint.push(() => { if (element.dataset.drawn && seen(element)) draw(); });
       addEventListener("beforeprint", () => {

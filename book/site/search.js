@@ -23,9 +23,9 @@
   Search.makeSearchSummary = (text, keywords, anchor) => {
     const page = article(text);
     const words = [...keywords].map((word) => word.toLowerCase());
-    const sections = [...page.querySelectorAll(anchor || "section[id]")];
-    let best = { text: own(page), id: "", found: 0 };
-    for (const section of sections) {
+    const term = anchor ? page.querySelector(anchor) : null; // of the glossary or of the reference: it and what is said of it
+    let best = { text: term ? `${term.textContent} ${term.nextElementSibling?.textContent ?? ""}`.replace(/\s+/g, " ").trim() : own(page), id: "", found: 0 };
+    for (const section of term ? [] : page.querySelectorAll("section[id]")) {
       const said = own(section);
       const found = words.filter((word) => said.toLowerCase().includes(word)).length;
       if (found > best.found) best = { text: said, id: section.id, found };
@@ -34,7 +34,7 @@
     const start = Math.max(0, Math.min(...places, best.text.length) - AROUND);
     const summary = document.createElement("p");
     summary.className = "context";
-    const cut = best.text.slice(start, start + 2 * AROUND);
+    const cut = best.text.slice(start, start + 2 * AROUND).replace(start + 2 * AROUND < best.text.length ? /\s\S*$/ : /$^/, ""); // whole words
     summary.textContent = `${start ? "… " : ""}${cut.trim()}${start + cut.length < best.text.length ? " …" : ""}`;
     queueMicrotask(() => { // Sphinx puts it below the link now
       const link = summary.parentElement?.querySelector("a");

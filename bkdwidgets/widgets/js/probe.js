@@ -93,7 +93,7 @@ function ilcaMatrix(matrix, n, name) {
       const share = Math.round(2000 * Math.abs(value - 0.5)) / 10;
       const rect = s("rect", { x: left + j * cell + 0.3, y: top + i * cell + 0.3, width: cell - 0.6, height: cell - 0.6, class: "bkd-ilca-cell",
         role: "gridcell", tabindex: i + j ? -1 : 0, "aria-label": said(i, j), pointerenter: () => tell(i, j), focus: () => tell(i, j), click: () => focusOn(i, j) });
-      /** @type {SVGElement} */ (rect).style.fill = `color-mix(in oklab, var(--bkd-${value < 0.5 ? "effect-neg" : "triggered-ink"}) ${share}%, var(--bkd-effect-zero))`;
+      /** @type {SVGElement} */ (rect).style.fill = `color-mix(in oklab, var(--bkd-${value < 0.5 ? "control" : "triggered"}) ${share}%, var(--bkd-effect-zero))`;
       line.append(rect);
       return rect;
     });
