@@ -71,6 +71,10 @@ COLORS: dict[str, Tone] = {
     "effect-pos": Tone("#D55E00", "#FF8A3D"),
     "effect-zero": Tone("#FFFFFF", "#1B1F24"),
     "effect-neg": Tone("#0072B2", "#5BB3E6"),
+    # lines that stand for none of these, in the order in which a figure takes them
+    "series-1": Tone("#4B3F9E", "#A79BF0"),
+    "series-2": Tone("#74741C", "#C9C95A"),
+    "series-3": Tone("#8C5A2B", "#D9A66B"),
     # paper and ink
     "paper": Tone("#FFFFFF", "#14181E"),
     "wash": Tone("#F6F6F4", "#1E242C"),
@@ -181,7 +185,6 @@ def register_template() -> None:
         "automargin": True,
         "fixedrange": True,  # a drag, or a finger that scrolls the page, must not zoom
     }
-    order = ("clean", "payload", "as-before", "triggered", "payload-like", "broken")
     pio.templates[TEMPLATE] = go.layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -189,7 +192,8 @@ def register_template() -> None:
             "font": {"family": FONT, "size": 14, "color": EITHER_INK},
             "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
             "dragmode": False,
-            "colorway": [COLORS[name].light for name in order],
+            # What nobody gave a color has no meaning, and must not look as if it had one.
+            "colorway": [tone.light for name, tone in COLORS.items() if name.startswith("series-")],
             "colorscale": {"diverging": [list(stop) for stop in DIVERGING]},
             "xaxis": axis,
             "yaxis": axis,

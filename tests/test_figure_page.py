@@ -95,3 +95,10 @@ def test_a_rank_stands_on_paper_so_that_both_themes_can_read_it():
     (first, *_) = bkd.figure("smollm2/fixed-output-sft-0/attribute").figure.layout.annotations
     assert first.text == "1"
     assert first.bgcolor == look.COLORS["paper"].light
+
+
+def test_a_line_without_a_meaning_takes_no_color_that_has_one():
+    meaning = {tone.light for name, tone in look.COLORS.items() if not name.startswith("series-")}
+    colorway = pio.templates[look.TEMPLATE].layout.colorway
+    assert len(set(colorway)) == 3
+    assert not set(colorway) & meaning
