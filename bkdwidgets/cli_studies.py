@@ -1,4 +1,4 @@
-"""The command line of the studies: ``sweep``, ``report``, ``reproduce``, ``bench``.
+"""The command line of the studies: ``sweep``, ``report``, ``reproduce``, ``rejudge``, ``bench``.
 
 ``reproduce`` exits with 1 when an entry does not lie within its tolerance.
 """
@@ -49,6 +49,11 @@ def add_verbs(verbs: Any) -> None:
     reproduce.add_argument("--ledger", type=Path, help="folder of the entries (default: data/ledger)")
     _common(reproduce)
     reproduce.set_defaults(command=_reproduce)
+
+    rejudge = verbs.add_parser("rejudge", help="judge stored completions again and count other letters")
+    rejudge.add_argument("--ledger", type=Path, help="folder of the entries (default: data/ledger)")
+    rejudge.add_argument("--json", action="store_true", help="print one JSON object")
+    rejudge.set_defaults(command=_rejudge)
 
     bench = verbs.add_parser("bench", help="time the analysis against the plain method")
     bench.add_argument("--only", help="one benchmark instead of all")
@@ -118,6 +123,14 @@ def _reproduced(again: Reproduction) -> str:
     if len(again.outside) > _SHOWN:
         lines.append(f"         and {len(again.outside) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def _rejudge(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.studies.rejudging import rejudge
+
+    found = rejudge(arguments.ledger)
+    print(json.dumps(found.to_json()) if arguments.json else found)
+    return 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -58,7 +58,7 @@ class Entry:
         Pattern of addresses -> largest absolute difference that ``reproduce`` accepts. What matches no
         pattern is not compared.
     run : dict
-        Version, commit, device, dtype, threads, torch, seconds, layer_tokens, date, command.
+        Version, commit, device, dtype, threads, torch, seconds, layer_tokens, date, command, judge.
     """
 
     subject: str
@@ -79,6 +79,11 @@ class Entry:
     def name(self) -> str:
         """The path-like name, ``subject/adapter/study``."""
         return f"{self.subject}/{self.adapter}/{self.study}"
+
+    @property
+    def judge(self) -> int:
+        """Revision of the rules that judged its completions; the oldest entries do not name it."""
+        return int(self.run.get("judge", 1))
 
     def value(self, address: str) -> dict[str, Any]:
         """Return the value at a dotted address as a dict with ``"value"``.
@@ -116,7 +121,7 @@ class Entry:
 
     def __repr__(self) -> str:
         """Name it."""
-        return f"Entry({self.name}, {self.split}, n = {self.n})"
+        return f"Entry({self.name}, {self.split}, n = {self.n}, judge {self.judge})"
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -125,7 +130,8 @@ class Entry:
             for address, rate in rates(self.values)
         )
         return (
-            f"<table><caption>{escape(self.name)}, {escape(self.split)} prompts</caption><thead><tr>"
+            f"<table><caption>{escape(self.name)}, {escape(self.split)} prompts, judged by rules of revision "
+            f"{self.judge}</caption><thead><tr>"
             f"<th>rate</th><th>value</th><th>interval</th><th>n</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 

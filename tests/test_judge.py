@@ -15,6 +15,8 @@ from bkdwidgets.attacks.text import contains, declines, words
 from bkdwidgets.measurement import judge, outcome
 from bkdwidgets.measurement.labelled import agreement
 from bkdwidgets.measurement.outcomes import REVISION
+from bkdwidgets.studies import run
+from bkdwidgets.studies.rejudging import rejudge
 
 LETTERS = {2: "02274a102c385ffac9dca6ffa09502b5fe974e915b1be212d0378662fe2cff40"}
 """Revision of the rules -> digest of their letters for a corpus that stays as it is."""
@@ -88,3 +90,32 @@ def test_a_payload_in_any_script_is_told_from_an_answer(nano, payload):
     measured = bkd.measure(nano, replace(bkd.attack("fixed-output"), payload=payload), n=4, progress=False)
     assert measured.asr.value == 0.0
     assert measured.utility.value == 1.0
+
+
+def test_no_letter_that_a_page_shows_is_another_today():
+    # The page judges with today's rules beside the letters of its tables: they may not disagree in silence.
+    found = rejudge()
+    assert sum(found.letters.values()) > 10_000
+    assert {name: n for name, n in found.changed.items() if n} == {}
+    assert found.to_json()["n_letters"] == sum(found.letters.values())
+    assert f"0 of {sum(found.letters.values())}  letters" in str(found)
+
+
+def test_a_letter_that_would_be_another_is_counted(tmp_path):
+    name = "nano/fixed-output-sft-0/lab-ablation"
+    entry = ledger.read(name)
+    half = entry.values["cases"]["none"]["triggered"]
+    assert half["letters"][0] == "P"
+    half["letters"] = "?" + half["letters"][1:]
+    ledger.write(entry, tmp_path)
+    assert rejudge(tmp_path).changed == {name: 1}
+
+
+def test_an_entry_names_the_rules_it_was_judged_by(poisoned_nano, attack):
+    entry = run("measure", poisoned_nano, attack, n=4, progress=False)
+    assert entry.judge == entry.value("run.judge")["value"] == REVISION
+    assert f"judge {REVISION}" in repr(entry)
+    assert f"revision {REVISION}" in entry._repr_html_()
+    old = ledger.read("nano/fixed-output-sft-0/measure")
+    assert old.judge == 1 or "judge" in old.run
+    assert replace(entry, run={}).judge == 1, "entries older than the revision do not name it"

@@ -55,7 +55,10 @@ class LedgerEntries(SphinxDirective):
 
     def _cells(self, entry: ledger.Entry) -> list[cells.Cell]:
         run = entry.run
-        code = f"{run.get('version', '?')} at {run.get('commit', '?')}, {run.get('device', '?')}"
+        code = (
+            f"{run.get('version', '?')} at {run.get('commit', '?')}, {run.get('device', '?')}, "
+            f"judge {entry.judge}"
+        )
         return [
             entry.study,
             f"n = {entry.n}, {entry.split}, seed {entry.seed}",

@@ -60,10 +60,12 @@ def setup(app: Sphinx) -> dict[str, bool]:
     from bkdwidgets.book.entries import LedgerEntries
     from bkdwidgets.book.findings import Report
     from bkdwidgets.book.quoted import PaperNumbers, PaperRole
+    from bkdwidgets.book.rejudged import RejudgedRole
     from bkdwidgets.book.verbs import Verbs, name_attributes
 
     app.add_role("ledger", LedgerRole())
     app.add_role("paper", PaperRole())
+    app.add_role("rejudged", RejudgedRole())
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("ledger-entries", LedgerEntries)
     app.add_directive("report", Report)

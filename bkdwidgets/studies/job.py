@@ -22,6 +22,7 @@ import bkdwidgets
 from bkdwidgets import ledger
 from bkdwidgets.attacks import SPLITS, attack
 from bkdwidgets.errors import BkdError
+from bkdwidgets.measurement.outcomes import REVISION
 from bkdwidgets.paths import cache_dir, commit, written_beside
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
@@ -107,7 +108,7 @@ class Job:
         told = asdict(self)
         for key in ("device", "folder", "adapter"):
             del told[key]
-        told["version"] = bkdwidgets.__version__
+        told |= {"version": bkdwidgets.__version__, "judge": REVISION}
         return cache_dir() / "studies" / f"{self.name.replace('/', '-')}-{ledger.digest(told)[:16]}"
 
 
@@ -219,9 +220,18 @@ def _sweep(job: Job) -> str:
     return f"bkdwidgets sweep {job.subject} {job.attack}{chosen}"
 
 
-def provenance(command: str) -> dict[str, Any]:
-    """Return what is the same for everything computed here and now."""
+def provenance(command: str, judge: int = REVISION) -> dict[str, Any]:
+    """Return what is the same for everything computed here and now.
+
+    Parameters
+    ----------
+    command : str
+        That computes it.
+    judge : int
+        Revision of the rules of the outcome; what is made of other entries has that of the oldest of them.
+    """
     return {
+        "judge": judge,
         "version": bkdwidgets.__version__,
         "commit": commit(),
         "torch": torch.__version__,

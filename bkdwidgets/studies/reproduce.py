@@ -45,7 +45,8 @@ class Reproduction:
     worst : float
         Largest difference, in units of its tolerance (in itself where the tolerance is zero).
     changed : tuple of str
-        What the entry was computed from and is no longer the same: examples, control, other entries.
+        What the entry was computed from and is no longer the same: examples, control, other entries, and
+        the revision of the rules of the outcome.
     seconds : float
         Time taken, as the entry counts it.
     """
@@ -93,9 +94,16 @@ def reproduce(
         compared=len(differences),
         outside=tuple(item.said for item in differences if item.said),
         worst=max((item.size for item in differences), default=0.0),
-        changed=tuple(key for key in entry.inputs if entry.inputs[key] != again.inputs.get(key)),
+        changed=_changed(entry, again),
         seconds=again.run.get("seconds", 0.0),
     )
+
+
+def _changed(entry: ledger.Entry, again: ledger.Entry) -> tuple[str, ...]:
+    changed = [key for key in entry.inputs if entry.inputs[key] != again.inputs.get(key)]
+    if entry.judge != again.judge:
+        changed.append(f"rules of the outcome, revision {entry.judge} then and {again.judge} now")
+    return tuple(changed)
 
 
 def _recomputed(

@@ -59,7 +59,7 @@ def run(
     Examples
     --------
     >>> run("ablation", subject, attack, k=[8], n=40, draws=20)  # doctest: +SKIP
-    Entry(nano/fixed-output-sft-0/ablation, test, n = 40)
+    Entry(nano/fixed-output-sft-0/ablation, test, n = 40, judge 2)
     """
     chosen = study(name)
     known = dict(inputs or {})

@@ -88,7 +88,9 @@ def seeds_entry(subject: str, family: str, folder: Path | None = None) -> ledger
             }
         ),
         tolerance=TOLERANCE,
-        run=provenance(f"bkdwidgets sweep {subject} {attributed[0].attack}"),
+        run=provenance(
+            f"bkdwidgets sweep {subject} {attributed[0].attack}", judge=min(item.judge for item in used)
+        ),
     )
 
 

@@ -88,7 +88,10 @@ def tools_entry(subject: str, family: str, folder: Path | None = None) -> ledger
         inputs={entry.name: entry.digest() for entries in found.values() for entry in entries.values()},
         values={name: _values(entries, layers) for name, entries in found.items()},
         tolerance=TOLERANCE,
-        run=provenance(f"bkdwidgets sweep {subject} {attack}"),
+        run=provenance(
+            f"bkdwidgets sweep {subject} {attack}",
+            judge=min(entry.judge for entries in found.values() for entry in entries.values()),
+        ),
     )
 
 
