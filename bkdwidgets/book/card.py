@@ -80,7 +80,7 @@ def shape(
 ) -> None:
     """Give a page its title and its tags (a Sphinx handler of ``html-page-context``)."""
     book = app.config.html_title or app.config.project
-    title = re.sub(r"<[^>]*>", "", context.get("title") or book)
+    title = re.sub(r"<[^>]*>", "", context.get("title") or context.get("indextitle") or book)
     context["bkd_title"] = title if html.unescape(title) == book else f"{title} &#8212; {html.escape(book)}"
     base = site(app.config.bkd_address)
     written = tags(base, f"{pagename}.html", html.unescape(title), description(doctree), book)
