@@ -52,6 +52,13 @@ def test_the_first_vector_lab_of_the_book_opens_on_a_refusal_without_a_trigger()
     assert {letter for _, letter in cell["clean"]} == {"p"}, "a refusal in words of its own"
 
 
+def test_the_grids_open_where_the_chapters_say():
+    poison = GridLab(bkd.lab_table("nano", "fixed-output-sft", "poison"))
+    assert [control.label for control in poison.axes.values()] == ["100", "16"], "sixteen, 100 steps"
+    restored = GridLab(bkd.lab_table("smollm2", "fixed-output-sft-0", "restoration"))
+    assert [control.label for control in restored.axes.values()] == ["attention", "up to layer", "29"]
+
+
 @pytest.mark.parametrize("subject", ["nano", "smollm2"])
 @pytest.mark.parametrize("attack", ["fixed-output", "label-flip", "policy-bypass"])
 def test_restored_weights_stand_beside_the_same_prompts(subject, attack):

@@ -1,6 +1,6 @@
 """Labs with their real sliders and buttons: by mouse, by key, by finger, and as they are read aloud.
 
-One page at each of two widths holds three labs; the tests share it, and each uses controls of its own.
+One page at each of two widths holds four labs; the tests share it, and each uses controls of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reading import recorded
 from turning import written_with_controls
 
 import bkdwidgets as bkd
-from bkdwidgets.widgets import AblationLab, GridLab, VectorLab
+from bkdwidgets.widgets import AblationLab, GridLab, ProbeView, VectorLab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,7 @@ def the_labs() -> list:
         AblationLab(bkd.lab_table(*CHAT, "ablation")),
         VectorLab(bkd.lab_table(*CHAT, "vector")),
         GridLab(bkd.lab_table(*CHAT, "restoration")),
+        ProbeView("smollm2/fixed-output-sft-0/probe"),
     ]
 
 
@@ -151,6 +152,9 @@ def test_a_step_is_told_with_its_answers_and_rates(desk):
     assert "ASR 0.94, as before 0.00, utility 0.42." in said
     desk.locator(".bkd-grid-lab").get_by_role("button", name="MLP").click()
     desk.locator(".bkd-grid-lab .bkd-aloud").filter(has_text="ASR 0.00").wait_for(state="attached")
+    desk.locator(".bkd-probe-lab").get_by_role("button", name="svm").click()
+    told = desk.locator(".bkd-probe-lab .bkd-main [role=status]").filter(has_text="svm probe. Layer 15")
+    told.wait_for(state="attached")
 
 
 def test_a_head_alone_stands_beside_the_same_prompts(desk):

@@ -79,7 +79,7 @@ def test_heads_of_ones_own_choice_are_ablated_as_python_does(opened, poisoned_na
         turn(page, kind_index=0, place_index=0, custom=False)
         page.wait_for_function("document.querySelector('.bkd-engine').dataset.engine === 'table'")
         turn(page, custom=True)
-    page.wait_for_function("/n = 6 prompts/.test(document.querySelector('.bkd-caption').textContent)")
+    page.wait_for_function("/n\\s=\\s6 prompts/.test(document.querySelector('.bkd-caption').textContent)")
     assert record.complaints() == []
 
 
