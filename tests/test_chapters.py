@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from contract import INSTALL, KERNEL, RULES, SETUP, SETUP_TEXT, Chapter, n_sentences, read
+from typed_numbers import prose
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -32,6 +33,15 @@ def test_the_table_of_contents_lists_every_chapter():
     parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
     listed = [item["file"] for part in parts if part["caption"] == "Chapters" for item in part["chapters"]]
     assert sorted(listed) == sorted(f"book/{name}" for name in [*CHAPTERS, *OWN_FORM])
+
+
+def test_a_chapter_is_named_by_its_link_and_not_by_its_place():
+    """An order changes: what was the last chapter is one in the middle now."""
+    placed = re.compile(
+        r"\b(?:first|second|third|last|next|previous|later|earlier|coming)\s+chapters?\b", re.IGNORECASE
+    )
+    named = [f"{place}: {found.group(0)}" for place, text in prose(BOOK) for found in placed.finditer(text)]
+    assert not named, f"write [Title](file.ipynb): {'; '.join(named)}"
 
 
 OPENING = """# Probe
