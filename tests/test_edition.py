@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("myst_parser", reason="the extra 'book' is not installed")
 
 import nbformat
+from contract import INSTALL
 from markdown_it import MarkdownIt
 
 from bkdwidgets import ledger
@@ -244,7 +245,7 @@ def cloned(tmp_path):
     url = address(ROOT)
     cells = [
         nbformat.v4.new_markdown_cell("# A", id="a-00"),
-        nbformat.v4.new_code_cell(f'%pip install --quiet "bkdwidgets @ git+{url}"', id="a-01"),
+        nbformat.v4.new_code_cell(INSTALL, id="a-01"),  # as in every chapter
         nbformat.v4.new_markdown_cell("## Exercises\n\nOne?\n\n:::{dropdown} Solution\nYes.\n:::", id="a-02"),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "book" / "a.ipynb")

@@ -95,7 +95,7 @@ def test_every_chapter_is_served_as_its_edition(book):
 
 
 def test_colab_is_asked_for_nothing_but_editions(book):
-    opened = re.compile(r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/([^#?]+)")
+    opened = re.compile(r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/([^#?)\s]+)")
     named = {match[1] for page in pages(book) for link in links(page).out if (match := opened.search(link))}
     named |= {match[1] for notebook in notebooks(book) for match in opened.finditer(text(notebook))}
     assert named

@@ -79,6 +79,18 @@ def test_dark_and_light_redraw_the_figures(book, book_url, page):
     assert page.record.complaints() == []
 
 
+def test_a_notebooks_link_to_a_solution_unfolds_it(book_url, page):
+    page.goto(f"{book_url}book/ablate.html#solution-2", wait_until="domcontentloaded")
+    unfolded = "() => [...document.querySelectorAll('details[id][open]')].map((fold) => fold.id)"
+    assert page.evaluate(unfolded) == ["solution-2"]
+    page.evaluate("() => { location.hash = '#solution-1'; }")
+    page.wait_for_function("() => document.querySelector('#solution-1').open")
+    page.wait_for_function(
+        "() => document.querySelector('#solution-1 > summary').getBoundingClientRect().top < innerHeight"
+    )
+    assert page.evaluate(unfolded) == ["solution-1", "solution-2"]
+
+
 def test_only_pages_with_formulas_load_what_draws_them(book):
     for name in names(book):
         text = (book / name).read_text(encoding="utf-8")
