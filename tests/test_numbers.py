@@ -325,3 +325,15 @@ def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"bkdwidgets.book.{module}"))
     assert tried
     assert not failed
+
+
+def test_letters_that_would_be_others_are_counted_when_the_page_is_built(home):
+    stored = ledger.read("nano/fixed-output-sft-0/lab-ablation", BOOK.parent / "data" / "ledger")
+    half = stored.values["cases"]["none"]["triggered"]
+    half["letters"] = "?" + half["letters"][1:]
+    ledger.write(stored)
+    asked = "letters: {rejudged}`letters`; others: {rejudged}`changed`; {rejudged}`most`"
+    pages, warned = build(home, page=f"# P\n\nStored {asked}.\n")
+    n = sum(len(side["texts"]) for case in stored.values["cases"].values() for side in case.values())
+    assert f"letters: {n:,} ; others: 1 ;" in text_of(pages["page"])
+    assert "unknown count 'most'; known: revision, letters, changed" in warned

@@ -6,12 +6,18 @@ The role ``{rejudged}`` takes ``revision``, ``letters`` or ``changed``, and writ
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxRole
 
 from bkdwidgets import ledger
 from bkdwidgets.book import numbers
 from bkdwidgets.errors import BkdError, unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COUNTS = {"revision": "revision", "letters": "n_letters", "changed": "n_changed"}
 
@@ -39,8 +45,14 @@ def counted(asked: str) -> int:
     BkdError
         If there is no such count.
     """
-    from bkdwidgets.studies.rejudging import rejudge  # draws torch in; only a page that counts needs it
-
     if asked not in COUNTS:
         raise unknown("count", asked, COUNTS)
-    return int(rejudge().to_json()[COUNTS[asked]])
+    return int(_counts(ledger.entry_path("a/b/c").parents[2])[COUNTS[asked]])
+
+
+@lru_cache
+def _counts(home: Path) -> dict[str, Any]:
+    """Count once for a build: it takes some seconds."""
+    from bkdwidgets.studies.rejudging import rejudge  # draws torch in; only a page that counts needs it
+
+    return rejudge(home).to_json()

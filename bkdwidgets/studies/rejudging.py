@@ -7,7 +7,7 @@ they were given. Other entries keep letters and counts alone; what they were jud
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import ledger
@@ -53,7 +53,6 @@ class Rejudged:
         return "\n".join([*lines, f"{total}, by rules of revision {self.revision}"])
 
 
-@lru_cache
 def rejudge(folder: Path | None = None) -> Rejudged:
     """Judge all completions that the ledger keeps with their letters.
 
