@@ -12,7 +12,7 @@
   const SKIPPED = "script, style, noscript, svg, mjx-container, .bkd-hidden, .bkd-glance, .visually-hidden, .js-plotly-plot, dialog, .copybtn, .headerlink, .bkd-drawing, details:not([open]) > :not(summary)";
   const CONTROLS = "button, select, input, textarea, .noUi-target";
   const BLOCKS = "p, pre, dt, h1, h2, h3, h4, figcaption"; // lines of one block cannot lie on each other
-  const CLOSE = "table, .bkd-desk, .bd-header-article"; // here each word is looked at
+  const CLOSE = "table, .citation, .bkd-desk, .bd-header-article"; // here each word is looked at
   const SLACK = 4; // pixels: letters of two tight lines share as many
   const range = page.createRange();
 
@@ -21,6 +21,7 @@
     for (const child of node.childNodes) {
       const text = child.nodeType === 3;
       if (text ? !child.data.trim() : child.nodeType !== 1 || child.matches(SKIPPED)) continue;
+      if (!text && child.matches("thead") && child.offsetWidth <= 1) continue; // on a phone, cells say it themselves
       if (text) range.selectNodeContents(child);
       if (text || child.matches(CONTROLS) || (!closely && child.matches(BLOCKS))) {
         for (const { left, right, top, bottom } of (text ? range : child).getClientRects())
