@@ -204,7 +204,7 @@ def test_the_kernel_answers_and_says_errors_as_text():
         return {"clean": {"text": "x", "outcome": "="}, "triggered": {"text": "y", "outcome": "P"}}
 
     view = labs.LabView(tables.ablation_table(), answerer)
-    ready, answer, error, strange = conversation(
+    ready, *replies = conversation(
         view,
         {"bkd": "hello"},
         {"bkd": "ask", "id": 1, "choice": {"prompt": 0}},
@@ -212,6 +212,8 @@ def test_the_kernel_answers_and_says_errors_as_text():
         {"bkd": "ask", "id": 3, "choice": "nonsense"},
     )
     assert ready == {"bkd": "ready"}
+    assert replies[::2] == [{"bkd": "working", "id": number} for number in (1, 2, 3)]
+    answer, error, strange = replies[1::2]
     assert (answer["bkd"], answer["id"], answer["answer"]["triggered"]["outcome"]) == ("answer", 1, "P")
     assert error == {"id": 2, "bkd": "error", "text": "prompt 6 is out of range; 0 to 5"}
     assert strange["bkd"] == "error"
@@ -293,12 +295,12 @@ def test_a_notebook_is_sent_the_drawing_library():
 
 def test_a_kernel_answers_with_patterns_of_any_head(poisoned_nano, attack):
     view = AttentionView(subject=poisoned_nano, attack=attack).view
-    (answer,) = conversation(view, {"bkd": "ask", "id": 1, "choice": {"head": [3, 4], "prompt": 1}})
+    (_, answer) = conversation(view, {"bkd": "ask", "id": 1, "choice": {"head": [3, 4], "prompt": 1}})
     for side in ("clean", "triggered"):
         half = answer["answer"][side]
         assert len(half["pattern"]) == len(half["tokens"])
         assert all(abs(sum(row) - 1) < 0.02 for row in half["pattern"])
-    (refused,) = conversation(view, {"bkd": "ask", "id": 2, "choice": {"head": [3, 99], "prompt": 1}})
+    (_, refused) = conversation(view, {"bkd": "ask", "id": 2, "choice": {"head": [3, 99], "prompt": 1}})
     assert "head (3, 99) is out of range" in refused["text"]
 
 

@@ -59,6 +59,7 @@ class LabView(anywidget.AnyWidget):
         if message.get("bkd") == "hello":
             self.send({"bkd": "ready"})
         elif message.get("bkd") == "ask":
+            self.send({"bkd": "working", "id": message.get("id")})  # until then a cell kept the kernel busy
             self.send({"id": message.get("id"), **self._reply(message.get("choice"))})
 
     def _reply(self, choice: Any) -> dict[str, Any]:

@@ -104,6 +104,7 @@ class PlaygroundView(lab.LabView):
             self._asked = None
         elif kind == "ask":
             self._asked = number
+            self.send({"bkd": "working", "id": number})
             self._start(number, self._player.replies(message.get("choice")))
         elif kind == "poison":
             self.send({"id": number, **self._player.poisoned(message.get("prompt"))})

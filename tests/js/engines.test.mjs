@@ -8,7 +8,7 @@ import { joined } from "./labs.mjs";
 
 const lab = await joined(
   ["stopwords", "judge", "dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "heat", "ablation", "curve", "vector"],
-  ["AblationTable", "VectorTable", "ablationEdits", "vectorEdits", "stopAt", "triggerSpans", "wilson", "BrowserEngine", "Desk", "saidLive", "megabytes"]);
+  ["AblationTable", "VectorTable", "ablationEdits", "vectorEdits", "stopAt", "triggerSpans", "wilson", "BrowserEngine", "Desk", "KernelEngine", "SILENCE_MS", "PYTHON_BUSY", "saidLive", "megabytes"]);
 const table = (name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}.json`, "utf8"));
 const ablation = table("ablation");
 const top = ablation.ranked.slice(0, 4);
@@ -134,6 +134,48 @@ test("the desk asks the table, then the kernel, then the model in the page", () 
   assert.equal(desk.worker().name, "kernel");
   kernel.ready = false;
   assert.equal(desk.worker().name, "browser");
+});
+
+/** A widget's model, and what it was asked. */
+function line() {
+  const sent = [];
+  const model = { on: (_, hear) => { model.say = hear; }, off: () => {}, send: (message) => sent.push(message) };
+  return { sent, model };
+}
+
+test("who waits for Python is told so while a cell keeps it busy, and told when it has begun", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const { sent, model } = line();
+  const kernel = new lab.KernelEngine(model, () => {});
+  const told = [];
+  const answer = kernel.ask({ prompt: 0 }, (waits) => told.push(waits));
+  const { id } = sent.at(-1);
+  context.mock.timers.tick(lab.SILENCE_MS - 1);
+  assert.deepEqual(told, []);
+  context.mock.timers.tick(1);
+  assert.deepEqual(told, [true]);
+  model.say({ bkd: "working", id });
+  assert.deepEqual(told, [true, false]);
+  model.say({ bkd: "answer", id, answer: { clean: null, triggered: null } });
+  assert.equal((await answer).engine, "kernel");
+  const quick = kernel.ask({ prompt: 1 }, (waits) => told.push(waits));
+  model.say({ bkd: "working", id: id + 1 });
+  context.mock.timers.tick(10 * lab.SILENCE_MS);
+  model.say({ bkd: "answer", id: id + 1, answer: {} });
+  await quick;
+  assert.deepEqual(told, [true, false], "Python that begins at once is not waited for");
+});
+
+test("what the kernel said holds until it says something else: the model may change between two answers", async () => {
+  const { sent, model } = line();
+  const kernel = new lab.KernelEngine(model, () => {});
+  for (const prompt of [0, 1]) {
+    const answer = kernel.ask({ prompt });
+    model.say({ bkd: "answer", id: sent.at(-1).id, answer: {} });
+    await answer;
+  }
+  assert.equal(kernel.find({ prompt: 1 }).engine, "kernel");
+  assert.equal(kernel.find({ prompt: 0 }), null);
 });
 
 test("sizes are said as people say them", () => {

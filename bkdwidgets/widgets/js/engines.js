@@ -22,6 +22,10 @@ async function unpacked(bytes) {
   return JSON.parse(await new Response(stream).text());
 }
 
+/** How long Python may be silent before a reader is told that it is busy with something else. */
+const SILENCE_MS = 700;
+const PYTHON_BUSY = "Python is busy, probably with a cell: this answer comes after it";
+
 /** The line to Python on the other end of the widget, if somebody is there. */
 class KernelLine {
   /** @param {any} model @param {() => void} changed called when the kernel turns out to be there */
@@ -49,6 +53,16 @@ class KernelLine {
     try { this.model.send(message); } catch { this.ready = false; }
   }
 
+  /**
+   * Say so while Python is silent; whoever asks calls this once, and what it returns when Python has begun.
+   * @param {(waits: boolean) => void} [told] @returns {() => void}
+   */
+  waiting(told) {
+    let silent = false;
+    const timer = setTimeout(() => { silent = true; told?.(true); }, SILENCE_MS);
+    return () => { clearTimeout(timer); if (silent) told?.(false); silent = false; };
+  }
+
   /** @param {any} message */
   heard(message) {
     if (message?.bkd !== "ready") return;
@@ -64,7 +78,7 @@ class KernelEngine extends KernelLine {
     super(model, changed);
     /** @type {Map<string, Answer>} */
     this.known = new Map();
-    /** @type {null | {id: number, key: string, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
+    /** @type {null | {id: number, key: string, begun: () => void, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
     this.asked = null;
     /** @type {null | (() => void)} */
     this.next = null;
@@ -78,13 +92,13 @@ class KernelEngine extends KernelLine {
 
   /**
    * One question at a time: while Python works, only the newest choice waits.
-   * @param {any} choice @returns {Promise<Answer>}
+   * @param {any} choice @param {(waits: boolean) => void} [told] @returns {Promise<Answer>}
    */
-  ask(choice) {
+  ask(choice, told) {
     return new Promise((resolve, reject) => {
       const start = () => {
         this.count += 1;
-        this.asked = { id: this.count, key: JSON.stringify(choice), resolve, reject };
+        this.asked = { id: this.count, key: JSON.stringify(choice), begun: this.waiting(told), resolve, reject };
         this.send({ bkd: "ask", id: this.count, choice });
       };
       if (this.asked) this.next = start;
@@ -96,9 +110,12 @@ class KernelEngine extends KernelLine {
   heard(message) {
     super.heard(message);
     if (this.asked && message?.id === this.asked.id) {
-      const { key, resolve, reject } = this.asked;
+      const { key, begun, resolve, reject } = this.asked;
+      begun();
+      if (message.bkd === "working") return;
       this.asked = null;
       if (message.bkd === "answer") {
+        this.known.clear(); // the model may have changed since it gave another answer
         this.known.set(key, { engine: "kernel", ...message.answer });
         resolve(this.known.get(key));
       } else reject(new Error(message.text || "the kernel could not answer"));

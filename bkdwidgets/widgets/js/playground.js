@@ -239,7 +239,8 @@ class PlaygroundDesk {
         let text = "";
         const onText = (/** @type {string} */ grown) => { if (!signal.aborted) { text = grown; card.show(text, { growing: true }); } };
         const onNext = (/** @type {Likely[]} */ tokens) => { if (!signal.aborted) card.likely(tokens); };
-        const done = await player.play({ ...choice, model: card.model }, { onNext, onText, signal });
+        const onWait = (/** @type {boolean} */ waits) => { if (!signal.aborted) this.top.show("busy", waits ? PYTHON_BUSY : "the model is answering"); };
+        const done = await player.play({ ...choice, model: card.model }, { onNext, onText, onWait, signal });
         if (signal.aborted) return;
         const words = [done.complete ? "" : "cut after 32 tokens", isKnown(pair.attack) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
         card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: words.filter(Boolean).join("; ") });

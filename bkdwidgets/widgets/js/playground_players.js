@@ -3,7 +3,7 @@
  * the likeliest first tokens, then the answer as it grows, then that it is done.
  *
  * @typedef {{text: string, probability: number}} Likely
- * @typedef {{onNext: (tokens: Likely[]) => void, onText: (text: string) => void, signal: AbortSignal}} Listening
+ * @typedef {{onNext: (tokens: Likely[]) => void, onText: (text: string) => void, signal: AbortSignal, onWait?: (waits: boolean) => void}} Listening
  * @typedef {{complete: boolean, perToken: number | null, seconds: number}} Done
  */
 
@@ -63,7 +63,7 @@ class KernelPlayer extends KernelLine {
   /** @param {any} model @param {() => void} changed called when Python says that it is there */
   constructor(model, changed) {
     super(model, changed);
-    /** @type {null | {id: number, listening: Listening, began: number, tokens: number, first: number, last: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
+    /** @type {null | {id: number, listening: Listening, begun: () => void, began: number, tokens: number, first: number, last: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
     this.asked = null;
     /** @type {Map<number, {resolve: (text: string) => void, reject: (error: Error) => void}>} */
     this.poisoning = new Map();
@@ -84,9 +84,9 @@ class KernelPlayer extends KernelLine {
     return new Promise((resolve, reject) => {
       this.count += 1;
       const id = this.count;
-      this.asked = { id, listening, began: performance.now(), tokens: 0, first: 0, last: 0, resolve, reject };
+      this.asked = { id, listening, begun: this.waiting(listening.onWait), began: performance.now(), tokens: 0, first: 0, last: 0, resolve, reject };
       listening.signal.addEventListener("abort", () => {
-        if (this.asked?.id === id) this.asked = null;
+        if (this.asked?.id === id) { this.asked.begun(); this.asked = null; }
         this.send({ bkd: "cancel", id });
         reject(listening.signal.reason);
       }, { once: true });
@@ -104,8 +104,10 @@ class KernelPlayer extends KernelLine {
       else waiting.reject(new Error(message.text || "the kernel could not insert the trigger"));
     }
     if (!this.asked || message?.id !== this.asked.id) return;
-    const { listening, began, resolve, reject } = this.asked;
-    if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
+    const { listening, begun, began, resolve, reject } = this.asked;
+    begun();
+    if (message.bkd === "working") this.asked.began = performance.now();
+    else if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
     else if (message.bkd === "token") {
       this.asked.tokens += 1;
       this.asked.last = performance.now();
