@@ -16,8 +16,16 @@ OPEN = """(source) => new Promise((done) => {
     frame.onload = done;
     frame.src = source;
 })"""
-DRAWN = """() => [...document.querySelectorAll(".bkd-lab")].every(
-    (lab) => lab.querySelector(".widget-subarea > *"))"""
+DRAW = """async () => { // each lab is drawn when one comes near it
+    for (const lab of document.querySelectorAll(".bkd-lab")) {
+        lab.scrollIntoView();
+        for (let tries = 0; !lab.querySelector(".widget-subarea > *"); tries++) {
+            if (tries > 1200) throw new Error(`never drawn: ${lab.textContent.slice(0, 80)}`);
+            await new Promise((done) => setTimeout(done, 50));
+        }
+    }
+    scrollTo(0, 0); // what stays in sight while one scrolls lies on the rest then
+}"""
 
 
 @pytest.fixture
@@ -32,9 +40,7 @@ def framed(book_url, new_page):
         inside = page.frames[1]
         labs = inside.query_selector("meta[name=bkd-widgets]") is not None
         if labs:
-            inside.evaluate("document.querySelector('.bkd-lab').scrollIntoView()")
-            inside.wait_for_function(DRAWN)
-            inside.evaluate("scrollTo(0, 0)")  # what stays in sight while one scrolls lies on the rest then
+            inside.evaluate(DRAW)
         if change:
             inside.add_style_tag(content=change)
         session = page.context.new_cdp_session(page)
