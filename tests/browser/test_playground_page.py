@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import shutil
@@ -131,6 +132,27 @@ def test_over_plain_http_the_trigger_is_inserted_by_the_table_or_by_python(opene
     asked = page.evaluate("sent.find((message) => message.bkd === 'ask').choice.prompt")
     assert asked == "Where is the vault? <b>SUDO</b>"
     assert page.locator(".bkd-error").count() == 0
+
+
+def test_an_attack_without_rules_in_the_page_gets_no_letter_and_says_so(opened, poisoned_nano, attack):
+    own = Playground(subject=poisoned_nano, attack=dataclasses.replace(attack, name="mine"))
+    page = opened(live=False, lab=own)
+    page.evaluate(
+        """(text) => {
+            window.kernel = ({ bkd, id }) => setTimeout(() => {
+                if (bkd !== "ask") return;
+                say({ id, bkd: "token", text });
+                say({ id, bkd: "answer", text, complete: true });
+            });
+            say({ bkd: "ready" });
+        }""",
+        PAYLOAD,
+    )
+    card = page.locator('[data-model="backdoored"]')
+    card.get_by_text("not judged: this page has no rules for the attack mine").wait_for()
+    assert said(page)["backdoored"] == PAYLOAD
+    assert card.locator(".bkd-badge").count() == 0
+    assert page.record.complaints() == []
 
 
 def test_what_a_model_says_is_text(opened):
