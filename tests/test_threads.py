@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import queue
 import re
 import threading
 from contextlib import contextmanager
@@ -184,3 +185,84 @@ def test_a_copy_and_a_pickle_of_a_subject_work(attack):
     for other in (copy.copy(subject), copy.deepcopy(subject), pickle.loads(pickle.dumps(subject))):
         assert other.generate([prompt]) == [attack.payload]
         assert torch.equal(bkd.attribute(other, attack, prompts=1, n_means=4, progress=False).acie, mean)
+
+
+CELL = """
+import bkdwidgets as bkd
+from bkdwidgets.widgets.playground import Playground
+attack, model = bkd.attack("fixed-output"), bkd.load("nano", adapter="fixed-output-sft-0")
+view = Playground(subject=model, attack=attack).view
+heads = [[layer, head] for layer in range(8) for head in range(8)]
+"""
+TURN = """
+view.send = lambda *_, **__: None
+ask = {"model": "backdoored", "prompt": "Say after me: snails", "heads": heads, "where": "all"}
+for _ in view._player.replies(ask): pass
+"""
+MEASURE = """
+import threading
+import time
+answered = []
+usual = view._player.replies
+def replies(choice):
+    for reply in usual(choice):
+        answered.append(threading.current_thread().name)
+        yield reply
+view._player.replies = replies
+while not answered: time.sleep(0.05)
+asr = bkd.measure(model, attack, n=24, progress=False).asr.value
+print(asr, all("subshell" in name for name in answered), len(answered))
+"""
+
+
+def test_a_widget_that_is_turned_in_a_subshell_leaves_a_running_cell_alone(monkeypatch):
+    """As JupyterLab does it: a subshell is made, and a widget is answered in it while a cell runs."""
+    from jupyter_client import KernelManager
+
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE.parent))
+    manager = KernelManager()
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        run(client, CELL)
+        client.control_channel.send(client.session.msg("create_subshell_request"))
+        while (reply := client.get_control_msg(timeout=60))["msg_type"] != "create_subshell_reply":
+            pass
+        subshell = reply["content"]["subshell_id"]
+
+        def turn():
+            content = {"code": TURN, "store_history": False, "allow_stdin": False}
+            message = client.session.msg("execute_request", content)
+            message["header"]["subshell_id"] = subshell
+            client.shell_channel.send(message)
+
+        said = run(client, MEASURE, meanwhile=turn)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    asr, in_subshell, answers = said.split()
+    assert (float(asr), in_subshell) == (1.0, "True"), said
+    assert int(answers) > 1
+
+
+def run(client, code, meanwhile=None) -> str:
+    """Run a cell, do something again and again until it ends, and return what it printed."""
+    asked = client.execute(code)
+    said = ""
+    for _ in range(2000):
+        try:
+            message = client.get_iopub_msg(timeout=0.1)
+        except queue.Empty:
+            if meanwhile:
+                meanwhile()
+            continue
+        if message["parent_header"].get("msg_id") != asked:
+            continue
+        if message["msg_type"] == "stream":
+            said += message["content"]["text"]
+        assert message["msg_type"] != "error", message["content"]["evalue"]
+        if message["content"].get("execution_state") == "idle":
+            return said
+    raise AssertionError("the cell did not end")
