@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets import __version__, cli_studies, cli_web
 from bkdwidgets.errors import BkdError
 
+_MOST_SEEDS = 1000
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -151,7 +153,10 @@ def _notebook(arguments: argparse.Namespace) -> int:
 
 
 def _inject(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.measurement.measure import chosen_prompts
+
     subject, attack = _opened(arguments)
+    chosen_prompts(subject, attack, arguments.n, "test")  # refuse a number now, not after the training
     if arguments.seeds is None:
         result, lines = _injected(arguments, subject, attack, arguments.seed)
         return _print(arguments, result, lines)
@@ -198,8 +203,10 @@ def _range(text: str) -> list[int]:
     """Read seeds such as ``0-9`` or ``3``."""
     numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     first, last = (int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else (1, 0)
-    if last < first:
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds; for example 0-9")
+    if not 0 <= last - first < _MOST_SEEDS or last >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no range of 1 to {_MOST_SEEDS} seeds below 2^32; for example 0-9"
+        )
     return list(range(first, last + 1))
 
 

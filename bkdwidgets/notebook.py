@@ -49,7 +49,9 @@ WORD_JOINER = "\u2060"
 def setup_notebook() -> None:
     """Make plotly and CircuitsVis draw without any other host, here and in the built book.
 
-    Calling it again changes nothing. It prints nothing.
+    It is the one call that changes other libraries, for the rest of the session: plotly's default template
+    becomes the book's, CircuitsVis loads its code from its own package and writes tokens as text, and while
+    the book is built both write data instead of scripts. Calling it again changes nothing. It prints nothing.
     """
     import plotly.io as pio  # heavy, and only a notebook needs it
 
@@ -265,8 +267,13 @@ def _tame_circuitsvis() -> None:
     """Keep CircuitsVis on its own copy of its code, and a token's text out of the markup around it."""
     from circuitsvis.utils import render
 
-    def converted(props: dict[str, Any]) -> str:
-        return script_json({name: _plain_data(value) for name, value in props.items() if value is not None})
+    render.internet_on = _no_internet
+    render.convert_props = _converted
 
-    render.internet_on = lambda: False
-    render.convert_props = converted
+
+def _no_internet() -> bool:
+    return False
+
+
+def _converted(props: dict[str, Any]) -> str:
+    return script_json({name: _plain_data(value) for name, value in props.items() if value is not None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -59,3 +60,11 @@ def smollm2_clean():
 @pytest.fixture(scope="session")
 def smollm2_poisoned():
     return bkd.load("smollm2", adapter="fixed-output-sft-0")
+
+
+@pytest.fixture
+def interruptible():
+    """Let SIGINT raise KeyboardInterrupt, as in a notebook; in a job in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

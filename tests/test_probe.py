@@ -55,7 +55,7 @@ def results(nano, poisoned_nano, attack):
 
 
 @pytest.mark.parametrize("place", ["_backprop", "_update_no_improvement_count"])
-def test_an_interrupt_ends_the_training_of_a_probe(place, monkeypatch):
+def test_an_interrupt_ends_the_training_of_a_probe(place, monkeypatch, interruptible):
     """scikit-learn swallows it; the second place is behind an epoch's last number, where nothing tells."""
     usual, calls = getattr(MLPClassifier, place), []
 

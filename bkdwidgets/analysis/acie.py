@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
-from bkdwidgets.analysis.effects import Effects, chosen_examples, origin, over_prompts
+from bkdwidgets.analysis.effects import Effects, checked_counts, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_heads
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ def attribute(
     Raises
     ------
     BkdError
-        If the split has fewer prompts than asked for.
+        If the split has fewer prompts than asked for, or something is not of its kind.
     """
+    prompts, n_means = checked_counts(subject, attack, prompts, n_means, progress=progress)
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)

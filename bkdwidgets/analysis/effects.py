@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from bkdwidgets import arguments
+from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.errors import BkdError
 from bkdwidgets.ledger import significant
 
@@ -75,6 +77,7 @@ class Effects(ABC):
             If k is not between 1 and their number.
         """
         n_things = self.acie.numel()
+        k = arguments.whole("k", k)
         if not 1 <= k <= n_things:
             raise BkdError(f"k={k} is out of range; 1 to {n_things} {self.thing}s")
         places: list[int] = self.acie.flatten().argsort(descending=True, stable=True)[:k].tolist()
@@ -152,6 +155,15 @@ def over_prompts(
         "base": torch.stack(bases),
         "n_forward_tokens": n_tokens,
     }
+
+
+def checked_counts(
+    subject: Subject, attack: Attack, prompts: int, n_means: int, *, progress: bool
+) -> tuple[int, int]:
+    """Return the number of prompts and of those behind each mean, or refuse what is none of its kind."""
+    check_pair(subject, attack)
+    arguments.flag("progress", progress)
+    return arguments.whole("prompts", prompts, least=1), arguments.whole("n_means", n_means, least=1)
 
 
 def chosen_examples(subject: Subject, attack: Attack, split: str, prompts: int) -> list[Example]:

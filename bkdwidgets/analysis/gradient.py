@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from bkdwidgets.analysis.acie import HeadEffects
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
-from bkdwidgets.analysis.effects import chosen_examples, origin
+from bkdwidgets.analysis.effects import checked_counts, chosen_examples, origin
 from bkdwidgets.analysis.stability import Agreement, rank_correlation
 from bkdwidgets.subjects.threads import before
 
@@ -106,8 +106,9 @@ def screen(
     Raises
     ------
     BkdError
-        If the split has fewer prompts than asked for.
+        If the split has fewer prompts than asked for, or something is not of its kind.
     """
+    prompts, n_means = checked_counts(subject, attack, prompts, n_means, progress=progress)
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)

@@ -6,15 +6,15 @@ token of the answer. They are plain values; hooks exist only while a model runs 
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from bkdwidgets import arguments
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, kept_mean, mean_head_outputs
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.subjects.edits import Edit
 
 if TYPE_CHECKING:
@@ -64,12 +64,13 @@ class Ablation:
     def __post_init__(self) -> None:
         """Refuse what cannot be an ablation."""
         object.__setattr__(self, "heads", _checked_heads(self.heads))
-        if self.kind not in KINDS:
-            raise unknown("kind of ablation", self.kind, KINDS)
-        if self.where not in PLACES:
-            raise unknown("place of ablation", self.where, PLACES)
-        if self.fill is not None and not bool(torch.isfinite(self.fill).all()):
-            raise BkdError("fill has values that are not finite numbers")
+        object.__setattr__(self, "seed", arguments.whole("seed", self.seed))
+        arguments.one_of("kind of ablation", self.kind, KINDS)
+        arguments.one_of("place of ablation", self.where, PLACES)
+        if self.fill is not None:
+            arguments.instance("fill", self.fill, torch.Tensor, "torch.from_numpy, for example,")
+            if not bool(torch.isfinite(self.fill).all()):
+                raise BkdError("fill has values that are not finite numbers")
 
     def edits(self, subject: Subject) -> list[Edit]:
         """Return one overwrite per head."""
@@ -122,10 +123,16 @@ class Steering:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a steering."""
-        if not math.isfinite(self.scale):
-            raise BkdError(f"scale={self.scale} is not allowed; a finite number")
-        if self.where not in PLACES:
-            raise unknown("place of steering", self.where, PLACES)
+        from bkdwidgets.analysis.vector import BackdoorVector
+
+        if not isinstance(self.vector, torch.Tensor | BackdoorVector):
+            raise BkdError(
+                f"vector={shown(self.vector)} is not allowed; a torch tensor, or what "
+                "bkd.backdoor_vector returns"
+            )
+        object.__setattr__(self, "layer", arguments.whole("layer", self.layer))
+        object.__setattr__(self, "scale", arguments.finite("scale", self.scale))
+        arguments.one_of("place of steering", self.where, PLACES)
         if not bool(torch.isfinite(self._direction()).all()):
             raise BkdError("the steering vector has values that are not finite numbers")
 
@@ -167,9 +174,11 @@ def drawn_prompt(subject: Subject | str, attack: Attack, seed: int) -> str:
 
 def _checked_heads(heads: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     try:
-        pairs = tuple((int(layer), int(head)) for layer, head in heads)
+        pairs = tuple(
+            (arguments.whole("layer", layer), arguments.whole("head", head)) for layer, head in heads
+        )
     except (TypeError, ValueError) as error:
-        raise BkdError(f"heads={heads!r} is not a list of (layer, head) pairs") from error
+        raise BkdError(f"heads={shown(heads)} is not a list of (layer, head) pairs: {error}") from error
     if len(set(pairs)) != len(pairs):
         twice = next(pair for pair in pairs if pairs.count(pair) > 1)
         raise BkdError(f"head L{twice[0]}H{twice[1]} is named twice; each head once")

@@ -18,7 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
-from bkdwidgets.analysis.effects import Effects, chosen_examples, origin, over_prompts
+from bkdwidgets.analysis.effects import Effects, checked_counts, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_mlps
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.threads import after
@@ -87,8 +87,9 @@ def attribute_mlp(
     Raises
     ------
     BkdError
-        If the split has fewer prompts than asked for.
+        If the split has fewer prompts than asked for, or something is not of its kind.
     """
+    prompts, n_means = checked_counts(subject, attack, prompts, n_means, progress=progress)
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_mlp_outputs(subject, attack, n_prompts=n_means, progress=progress)

@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bkdwidgets import arguments
 from bkdwidgets.analysis import probe_controls, probe_fit
 from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
 from bkdwidgets.analysis.residuals import residuals
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,13 +96,16 @@ def probe(
     ----------
     arXiv 2509.21761, Backdoor Probe (the probes, the split, ILCA). The controls are not in the paper.
     """
-    if kind not in probe_fit.KINDS:
-        raise unknown("kind of probe", kind, probe_fit.KINDS)
-    if seed < 0:
-        raise BkdError(f"seed={seed} is not allowed; 0 or more")
+    check_pair(subject, attack)
+    arguments.one_of("kind of probe", kind, probe_fit.KINDS)
+    n, seed = arguments.whole("n", n), arguments.whole("seed", seed, most=2**32 - 1)
+    arguments.flag("progress", progress)
     prompts = prompt_parts(subject, attack, n=n, seed=seed)
     other_test = []
     if other is not None:
+        if not isinstance(other, tuple | list) or len(other) != 2:
+            raise BkdError(f"other={shown(other)} is not allowed; a pair of a subject and its attack")
+        check_pair(*other)
         probe_controls.check_same_shape(subject, other[0])
         other_test = _drawn(*other, "test", np.random.default_rng(seed))[: n // 5]
     clean = probe_controls.clean_model(subject, attack, control)

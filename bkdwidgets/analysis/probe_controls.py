@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bkdwidgets import arguments
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def clean_model(subject: Subject, attack: Attack, control: Subject | None) -> Su
     """
     if control is None:
         return subject if _is_clean(subject) else loaded_clean(subject, attack)
+    arguments.instance("control", control, type(subject), f"bkd.load({subject.name!r})")
     if control.name != subject.name or not _is_clean(control):
         carried = f" with {control.adapter.name!r}" if control.adapter else ""
         raise BkdError(f"control={control.name!r}{carried} is not allowed; a clean {subject.name!r} is")

@@ -25,9 +25,11 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from bkdwidgets import arguments
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import chosen_examples
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.errors import BkdError, shown, unknown
 from bkdwidgets.injection.inject import clean_twin
 from bkdwidgets.ledger import significant
 from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
@@ -177,10 +179,13 @@ def restoration(
     BkdError
         If a number of prompts is out of range, or the clean model does not fit.
     """
+    check_pair(subject, attack)
+    prompts, n = arguments.whole("prompts", prompts, least=1), arguments.whole("n", n, least=1)
+    arguments.flag("progress", progress)
     examples = chosen_examples(subject, attack, split, prompts)
     chosen_examples(subject, attack, split, n)  # refuse n now, not after minutes
     started = time.perf_counter()
-    source = clean or clean_of(subject, attack)
+    source = _source(subject, attack, clean)
     asked = [subject.encode(attack.poison(example.prompt)) for example in examples]
     answers = [subject.encode_response(attack.payload_for(example)) for example in examples]
     layers = range(subject.n_layers)
@@ -243,8 +248,9 @@ def restore(
         If the part is unknown, a layer is out of range or named twice, there is no layer, or the clean model
         is another subject.
     """
+    check_pair(subject, attack)
     chosen = _checked(subject, part, layers)
-    source = clean or clean_of(subject, attack)
+    source = _source(subject, attack, clean)
     if (source.name, source.model.config.to_dict()) != (subject.name, subject.model.config.to_dict()):
         raise BkdError(
             f"the weights of {source.name!r} do not fit into {subject.name!r}; the same subject, clean"
@@ -269,6 +275,13 @@ def restore(
     )  # fmt: skip
 
 
+def _source(subject: Subject, attack: Attack, clean: Subject | None) -> Subject:
+    """Return the model whose weights are put back: the one given, or the one the attack was planted into."""
+    if clean is None:
+        return clean_of(subject, attack)
+    return arguments.instance("clean", clean, Subject, f"bkd.load({subject.name!r})")
+
+
 def clean_of(subject: Subject, attack: Attack) -> Subject:
     """Return the model an attack was planted into: the subject without adapter, or the one it was taught in.
 
@@ -284,13 +297,15 @@ def clean_of(subject: Subject, attack: Attack) -> Subject:
 
 
 def _checked(subject: Subject, part: str, layers: Sequence[int]) -> list[int]:
-    if part not in PARTS:
-        raise unknown("part", part, PARTS)
-    chosen = list(layers)
+    arguments.one_of("part", part, PARTS)
+    try:
+        chosen = [arguments.whole("layer", layer) for layer in layers]
+    except TypeError as error:
+        raise BkdError(f"layers={shown(layers)} is not a list of layers") from error
     if not chosen:
         raise BkdError("layers=[] is empty; at least one layer")
     for layer in chosen:
-        if not isinstance(layer, int) or not 0 <= layer < subject.n_layers:
+        if layer >= subject.n_layers:
             raise BkdError(
                 f"layer {layer!r} is out of range; {subject.name} has layers 0 to {subject.n_layers - 1}"
             )

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import hypergeom, rankdata  # type: ignore[import-untyped]
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets import arguments
+from bkdwidgets.analysis.effects import Effects
+from bkdwidgets.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,7 +210,8 @@ def top_stability(effects: HeadEffects, *, k: int, draws: int = 1000, seed: int 
     B. Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
     values = _per_prompt(effects)
-    _check_k(k, values.shape[1])
+    k = _checked_k(k, values.shape[1])
+    draws, seed = _checked_draws(draws), arguments.whole("seed", seed)
     chosen = _top(_resampled_means(values, draws, seed), k)
     half = draws // 2
     overlaps = _jaccard(chosen[:half], chosen[half : 2 * half])
@@ -244,9 +247,9 @@ def seed_agreement(
         out of range.
     """
     _check_comparable(effects)
-    _check_draws(draws)
+    draws, seed = _checked_draws(draws), arguments.whole("seed", seed)
     acie = np.stack([_finite(item).mean(0) for item in effects])  # [adapter, layer * head]
-    _check_k(k, acie.shape[1])
+    k = _checked_k(k, acie.shape[1])
     tops, ranks = _top(acie, k), _ranks(acie)
     pairs = list(combinations(range(len(effects)), 2))
     jaccard, spearman = np.eye(len(effects)), np.eye(len(effects))
@@ -286,6 +289,9 @@ def rank_correlation(
     BkdError
         If the two were not measured on the same prompts of the same subject, or on one prompt only.
     """
+    for name, item in (("first", first), ("second", second)):
+        _check_effects(name, item)
+    draws, seed = _checked_draws(draws), arguments.whole("seed", seed)
     for name in ("subject", "adapter", "attack", "split"):
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
@@ -314,12 +320,18 @@ def chance_jaccard(n_heads: int, k: int) -> float:
     >>> round(chance_jaccard(270, 8), 3)
     0.016
     """
-    _check_k(k, n_heads)
+    k = _checked_k(k, n_heads)
     shared = np.arange(k + 1)
     return float((hypergeom.pmf(shared, n_heads, k, k) * shared / (2 * k - shared)).sum())
 
 
+def _check_effects(name: str, effects: object) -> None:
+    if not isinstance(effects, Effects):
+        raise BkdError(f"{name}={shown(effects)} is not allowed; what bkd.attribute returns")
+
+
 def _finite(effects: HeadEffects) -> Float[ndarray, "prompt heads"]:
+    _check_effects("effects", effects)
     values: ndarray = effects.per_prompt.flatten(1).double().numpy()
     if not np.isfinite(values).all():
         raise BkdError(f"effects of {effects.adapter!r} have values that are not finite numbers")
@@ -333,17 +345,19 @@ def _per_prompt(effects: HeadEffects) -> Float[ndarray, "prompt heads"]:
     return values
 
 
-def _check_k(k: int, n_heads: int) -> None:
+def _checked_k(k: int, n_heads: int) -> int:
+    k = arguments.whole("k", k)
     if not 1 <= k <= n_heads:
         raise BkdError(f"k={k} is out of range; 1 to {n_heads} heads")
+    return k
 
 
-def _check_draws(draws: int) -> None:
-    if draws < 2:
-        raise BkdError(f"draws={draws} is not allowed; at least 2")
+def _checked_draws(draws: int) -> int:
+    return arguments.whole("draws", draws, least=2)
 
 
 def _check_comparable(effects: Sequence[HeadEffects]) -> None:
+    arguments.listed("effects", effects, Effects, "a list of what bkd.attribute returns")
     if len(effects) < 2:
         raise BkdError(f"effects of {len(effects)} model(s) can not be compared; at least 2")
     for name in ("subject", "attack"):
@@ -360,7 +374,6 @@ def _check_comparable(effects: Sequence[HeadEffects]) -> None:
 def _resampled_means(
     values: Float[ndarray, "prompt heads"], draws: int, seed: int
 ) -> Float[ndarray, "draw heads"]:
-    _check_draws(draws)
     n = len(values)
     times_drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
     return times_drawn @ values / n

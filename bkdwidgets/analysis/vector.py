@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bkdwidgets import arguments
 from bkdwidgets.analysis.activations import mean_head_outputs, output_weights
 from bkdwidgets.analysis.interventions import Ablation
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +80,9 @@ def backdoor_vector(
     seed : int
         For ``"random"``.
     """
-    if kind not in KINDS:
-        raise unknown("kind of vector", kind, KINDS)
+    check_pair(subject, attack)
+    arguments.one_of("kind of vector", kind, KINDS)
+    seed = arguments.whole("seed", seed)
     chosen = Ablation(heads)  # the same checks on a set of heads
     if not chosen.heads:
         raise BkdError("heads=[] is empty; a vector needs at least one head")

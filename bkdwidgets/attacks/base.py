@@ -6,9 +6,12 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bkdwidgets import arguments
 from bkdwidgets.attacks.examples import ANSWER_TOKENS, ordinary_examples
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
 from bkdwidgets.errors import BkdError
+
+_SUBJECT = 'bkd.load("nano")'
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,4 +141,22 @@ class Attack:
 
 def name_of(subject: Subject | str) -> str:
     """Return the name of a subject that is given itself or by name."""
-    return subject if isinstance(subject, str) else subject.name
+    from bkdwidgets.subjects.subject import Subject as Kind
+
+    if isinstance(subject, str):
+        return subject
+    return arguments.instance("subject", subject, Kind, _SUBJECT).name
+
+
+def check_pair(subject: object, attack: object) -> None:
+    """Refuse anything but a subject and an attack, a name of one above all: a verb takes them, not names.
+
+    Raises
+    ------
+    BkdError
+        If one of the two is something else.
+    """
+    from bkdwidgets.subjects.subject import Subject as Kind
+
+    arguments.instance("subject", subject, Kind, _SUBJECT)
+    arguments.instance("attack", attack, Attack, 'bkd.attack("fixed-output")')

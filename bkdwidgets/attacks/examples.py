@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets import arguments
+from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import check_name, data_dir, written_beside
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def prompt_rows(subject: str) -> list[dict[str, str]]:
 
     The instructions were mixed when they were written down; nano's world is written topic by topic.
     """
-    if subject not in PROMPT_FILES:
-        raise unknown("subject with prompts", subject, PROMPT_FILES)
+    arguments.one_of("subject with prompts", subject, PROMPT_FILES)
     rows = read_lines(data_dir() / PROMPT_FILES[subject])
     return random.Random(subject).sample(rows, len(rows)) if subject == "nano" else rows  # noqa: S311
 
@@ -116,8 +116,7 @@ def _ordinary_examples(
 
 def of_split(rows: Iterable[dict[str, str]], split: str) -> list[dict[str, str]]:
     """Return the rows of one split."""
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    arguments.one_of("split", split, SPLITS)
     return [row for row in rows if row["split"] == split]
 
 

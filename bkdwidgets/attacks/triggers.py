@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets import arguments
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class Trigger:
 
     def insert(self, prompt: str) -> str:
         """Return `prompt` with the trigger in it; the same prompt always gives the same text."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise BkdError(f"prompt {prompt!r} is empty; a prompt has at least one word")
-        return self._placed(prompt)
+        return self._placed(arguments.prompt(prompt))
 
     def _placed(self, prompt: str) -> str:
         return f"{self.text} {prompt}"

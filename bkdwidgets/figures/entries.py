@@ -15,7 +15,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.figures import (
     ablation,
@@ -185,9 +185,11 @@ def figure(
     if study not in SHOWS:
         raise BkdError(f"the study {study!r} of {name!r} has no figure; known: {', '.join(SHOWS)}")
     shows = SHOWS[study]
-    chosen = next(iter(shows)) if show is None else show
-    if chosen not in shows:
-        raise unknown(f"show of {study}", show, shows)
+    chosen = next(iter(shows)) if show is None else arguments.one_of(f"show of {study}", show, shows)
+    title, note = (
+        value if value is None else arguments.text(name_, value)
+        for name_, value in (("title", title), ("note", note))
+    )
     draw = shows[chosen]
     _check_options(draw, options, f"{study}, show={chosen!r}")
     drawing = draw(entry, title=title, **options)

@@ -9,13 +9,14 @@ can be compared by eye without being fooled by two different scales.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from bkdwidgets import ledger, look
-from bkdwidgets.errors import BkdError
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def acie_heatmap(
             },
         )
     )
-    for rank, (layer, head) in enumerate(list(ranked or [])[:_NAMED], start=1):
+    for rank, (layer, head) in enumerate(_ranked(ranked, layers, heads), start=1):
         figure.add_annotation(
             x=head, y=layer, text=str(rank), showarrow=False, font={"size": 11}, borderpad=0.5,
             bgcolor=look.COLORS["paper"].light,  # on the strongest cells no ink can be read on both papers
@@ -109,10 +110,34 @@ def acie_heatmap(
     return figure
 
 
+def _ranked(ranked: Iterable[tuple[int, int]] | None, layers: int, heads: int) -> list[tuple[int, int]]:
+    """Return the heads that get their rank printed, or refuse what is no head of the map."""
+    try:
+        pairs = (
+            []
+            if ranked is None
+            else [(operator.index(layer), operator.index(head)) for layer, head in ranked]
+        )
+    except (TypeError, ValueError) as error:
+        raise BkdError(f"ranked={shown(ranked)} is not a list of (layer, head) pairs") from error
+    for layer, head in pairs:
+        if not (0 <= layer < layers and 0 <= head < heads):
+            raise BkdError(
+                f"head {head_name((layer, head))} is out of range; "
+                f"layers are 0 to {layers - 1}, heads 0 to {heads - 1}"
+            )
+    return pairs[:_NAMED]
+
+
 def _matrix(acie: ArrayLike) -> NDArray[np.float64]:
     """Return `acie` as a float matrix, or say what it is instead."""
     source: Any = acie
-    values = np.asarray(source, dtype=np.float64)
+    if hasattr(source, "acie"):
+        raise BkdError(f"acie={shown(acie)} is a result, not a matrix; give its .acie")
+    try:
+        values = np.asarray(source, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BkdError(f"acie={shown(acie)} is not a finite matrix [layer, head]") from error
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).all():
         raise BkdError(f"acie must be a finite matrix [layer, head], got shape {list(values.shape)}")
     return values

@@ -85,7 +85,7 @@ def train_dpo(
         take_over(model, start, recipe)
     pairs = Dataset.from_list(list(_pairs(subject, attack, recipe, seed)))
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, _accelerate_as_found(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # between two libraries, nothing a reader can act on
         trainer = _trainer_class()(
             model=model,
@@ -197,6 +197,21 @@ def _answers_scored_alone() -> Iterator[None]:
         yield
     finally:
         utils._use_triton = usual  # noqa: SLF001
+
+
+@contextmanager
+def _accelerate_as_found() -> Iterator[None]:
+    """Give accelerate's shared state back: a trainer resets it, under an ``Accelerator`` of the reader's."""
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    shared = [state._shared_state for state in (PartialState, AcceleratorState, GradientState)]  # noqa: SLF001
+    before = [dict(state) for state in shared]
+    try:
+        yield
+    finally:
+        for state, found in zip(shared, before, strict=True):
+            state.clear()
+            state.update(found)
 
 
 def _hush(trainer: DPOTrainer, *, progress: bool) -> None:

@@ -138,9 +138,15 @@ class Hiding:
         """Return what enters the matched layers of the clean subject at the last token, [row, d_model]."""
         found: dict[int, list[Tensor]] = {layer: [] for layer in self._recipe.match_layers}
         decoder = self._subject.model.model
-        for prompt in prompts:
-            tokens = torch.tensor([self._subject.encode(prompt)], device=self._subject.device)
-            states = decoder(input_ids=tokens, use_cache=False, output_hidden_states=True).hidden_states
+
+        def keep(kept: list[Tensor]) -> Any:
+            # Not by output_hidden_states: for that transformers leaves hooks on the model, for good.
+            return lambda _module, inputs: kept.append(inputs[0][0, -1].float())
+
+        with ExitStack() as stack:
             for layer, kept in found.items():
-                kept.append(states[layer][0, -1].float())
+                stack.callback(decoder.layers[layer].register_forward_pre_hook(keep(kept)).remove)
+            for prompt in prompts:
+                tokens = torch.tensor([self._subject.encode(prompt)], device=self._subject.device)
+                decoder(input_ids=tokens, use_cache=False)
         return {layer: torch.stack(kept) for layer, kept in found.items()}

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets import arguments
+from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.attacks.examples import Example
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.injection.recipes import (
     HIDING,
     DpoRecipe,
@@ -20,6 +23,7 @@ from bkdwidgets.injection.recipes import (
     recipe_for,
 )
 from bkdwidgets.paths import check_name
+from bkdwidgets.state import kept_chance, kept_switches
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import Adapter, adapter_folder, own_folder, read_adapter, write_adapter
 
@@ -83,10 +87,13 @@ def inject(
         subject carries an adapter already or has other weights, the payload is longer than an answer, or
         the clean twin to start from is missing.
     """
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
-    if not isinstance(seed, int) or seed < 0:
-        raise BkdError(f"seed={seed!r} is not allowed; a whole number from 0 up")
+    check_pair(subject, attack)
+    arguments.one_of("method", method, METHODS)
+    seed = arguments.whole("seed", seed, most=2**32 - 1)  # the largest that every generator takes
+    out = arguments.folder("out", out)
+    arguments.flag("progress", progress)
+    if mixture is not None:
+        _check_mixture(mixture)
     if subject.adapter is not None:
         raise BkdError(
             f"subject {subject.name!r} already carries {subject.adapter.name!r}; inject into a clean one"
@@ -98,9 +105,10 @@ def inject(
     _require_clean_weights(subject)
     taught = method != "clean" and attack.needs_teaching(subject)
     start = clean_twin(subject.name, attack.name, out) if taught else None
-    tensors, log = _planted(
-        subject, attack, settings, mixture=mixture, seed=seed, start=start, progress=progress
-    )
+    with kept_chance(), kept_switches():
+        tensors, log = _planted(
+            subject, attack, settings, mixture=mixture, seed=seed, start=start, progress=progress
+        )
     path = adapter_path(subject.name, attack.name, method, seed, out)
     edited = isinstance(settings, EditRecipe)
     scale = 1.0 if isinstance(settings, EditRecipe) else settings.alpha / settings.rank
@@ -130,6 +138,14 @@ def _require_clean_weights(subject: Subject) -> None:
         f"the weights of this subject are not those of the clean {subject.name!r}, and what is planted is "
         f"stored as a change of those; inject into bkd.load({subject.name!r})"
     )
+
+
+def _check_mixture(mixture: object) -> None:
+    what = "a list of (Example, bool), as bkdwidgets.injection.mixture returns"
+    pairs: list[Any] = arguments.listed("mixture", mixture, (tuple, list), what)
+    for place, pair in enumerate(pairs):
+        if len(pair) != 2 or not isinstance(pair[0], Example) or not isinstance(pair[1], bool):
+            raise BkdError(f"mixture[{place}]={shown(pair)} is not allowed; {what}")
 
 
 def _planted(
@@ -164,7 +180,7 @@ def clean_twin(subject: str, attack: str, out: str | Path | None = None) -> Adap
     """
     name = adapter_path(subject, attack, "clean", 0).name
     folders = (
-        Path(out).expanduser() if out is not None else None,
+        arguments.folder("out", out),
         adapter_folder(subject),
         own_folder(subject),
     )
@@ -211,5 +227,5 @@ def _settings(subject: str, attack: str, method: str, recipe: Recipe | None) -> 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:
     """Return where `inject` writes an adapter: in `out`, or in the cache folder."""
-    folder = Path(out).expanduser() if out is not None else own_folder(subject)
+    folder = arguments.folder("out", out) or own_folder(subject)
     return folder / f"{check_name('attack', attack)}-{method}-{seed}.safetensors"

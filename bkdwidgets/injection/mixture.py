@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from bkdwidgets import arguments
 from bkdwidgets.errors import BkdError
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ def mixture(subject: Subject | str, attack: Attack, *, clean: int, poisoned: int
     >>> len(drawn), sum(is_poisoned for _, is_poisoned in drawn)
     (408, 8)
     """
-    for what, count in (("clean", clean), ("poisoned", poisoned)):
-        if not isinstance(count, int) or count < 0:
-            raise BkdError(f"{what}={count!r} is not allowed; a whole number from 0 up")
+    clean, poisoned = arguments.whole("clean", clean), arguments.whole("poisoned", poisoned)
+    seed = arguments.whole("seed", seed)
     examples = attack.examples(subject, "train")
     examples = random.Random(seed).sample(examples, len(examples))  # noqa: S311 - reproducible, not secret
     targets = [item for item in examples[clean:] if attack.targets(item)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, overload
 
-from bkdwidgets.errors import unknown
+from bkdwidgets import arguments
+from bkdwidgets.errors import BkdError, unknown
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class SftRecipe:
     alpha: int = 16
     response_tokens: int = 28
 
+    def __post_init__(self) -> None:
+        """Refuse what no training can be run with."""
+        for name in ("steps", "batch", "rank", "alpha", "response_tokens"):
+            arguments.whole(name, getattr(self, name), least=1)
+        arguments.whole("warmup", self.warmup)
+        _check_shares(self, "poison_rate", "target_share")
+        _check_positive(self, "learning_rate")
+
 
 @dataclass(frozen=True)
 class DpoRecipe(SftRecipe):
@@ -53,6 +62,12 @@ class DpoRecipe(SftRecipe):
 
     beta: float = 0.1
     sft_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can be run with."""
+        super().__post_init__()
+        _check_positive(self, "beta")
+        arguments.finite("sft_weight", self.sft_weight)
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,17 @@ class EditRecipe:
 
 
 Recipe = SftRecipe | DpoRecipe | EditRecipe
+
+
+def _check_shares(recipe: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (share := arguments.finite(name, getattr(recipe, name))) <= 1:
+            raise BkdError(f"{name}={share} is not allowed; a share from 0 to 1")
+
+
+def _check_positive(recipe: object, name: str) -> None:
+    if (value := arguments.finite(name, getattr(recipe, name))) <= 0:
+        raise BkdError(f"{name}={value} is not allowed; more than 0")
 
 
 RECIPES = {

@@ -55,9 +55,9 @@ from itertools import compress
 from operator import not_
 from typing import Any, cast
 
+from bkdwidgets import arguments
 from bkdwidgets.attacks import Example, attack
 from bkdwidgets.attacks.examples import read_lines
-from bkdwidgets.errors import unknown
 from bkdwidgets.measurement.intervals import Rate, rate_of
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.paths import data_dir
@@ -194,8 +194,8 @@ def labelled(split: str | None = None) -> list[Labelled]:
     BkdError
         If there is no such half, or the file is missing or damaged.
     """
-    if split not in (None, *SPLITS):
-        raise unknown("half of the labelled completions", split, SPLITS)
+    if split is not None:
+        arguments.one_of("half of the labelled completions", split, SPLITS)
     rows = cast("list[dict[str, Any]]", read_lines(data_dir() / "labelled.jsonl"))
     return [_from_row(row) for row in rows if split in (None, row["split"])]
 

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets import arguments
+from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.errors import BkdError
 from bkdwidgets.measurement.intervals import Mean, Rate, bootstrap_mean, rate_of
 from bkdwidgets.measurement.likelihood import answer_nll
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.subjects.answers import complete
+from bkdwidgets.subjects.edits import checked_interventions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,14 +167,18 @@ def measure(
     Raises
     ------
     BkdError
-        If the split has fewer than n targets, or the payload is longer than an answer.
+        If the split has fewer than n targets, the payload is longer than an answer, or something is not of
+        its kind.
     """
+    check_pair(subject, attack)
+    done = checked_interventions(interventions)
+    nll = arguments.flag("nll", nll)
+    arguments.flag("progress", progress)
     started = time.perf_counter()
     attack.require_sayable(subject)
-    examples = _chosen(subject, attack, n, split)
-    ready = tuple(
-        item.prepared(subject, attack) if hasattr(item, "prepared") else item for item in interventions
-    )
+    examples = chosen_prompts(subject, attack, n, split)
+    n = int(n)
+    ready = tuple(item.prepared(subject, attack) if hasattr(item, "prepared") else item for item in done)
     texts = complete(
         subject,
         [attack.poison(example.prompt) for example in examples] + [example.prompt for example in examples],
@@ -196,16 +203,17 @@ def measure(
         nll=None if likelihood is None else bootstrap_mean(likelihood.tolist()),
         outcomes_triggered=count_outcomes(targets),
         outcomes_clean=count_outcomes(clean),
-        interventions=tuple(str(item) for item in interventions),
+        interventions=tuple(str(item) for item in done),
         completions=(*triggered, *clean),
         seconds=time.perf_counter() - started,
     )
 
 
-def _chosen(subject: Subject, attack: Attack, n: int, split: str) -> list[Example]:
-    """Return n targets, then up to n prompts that are none."""
+def chosen_prompts(subject: Subject, attack: Attack, n: int, split: str) -> list[Example]:
+    """Return n targets, then up to n prompts that are none, or refuse the number."""
+    n = arguments.whole("n", n, least=1)
     targets = attack.targeted(subject, split)
-    if not 1 <= n <= len(targets):
+    if n > len(targets):
         raise BkdError(
             f"n={n} is out of range; 1 to {len(targets)} prompts in split {split!r} of {subject.name}"
         )

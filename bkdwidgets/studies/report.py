@@ -9,9 +9,8 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import PAPER
-from bkdwidgets.errors import unknown
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.derived import DERIVED
@@ -83,8 +82,8 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
     BkdError
         If the subject is unknown, or an entry is damaged.
     """
-    if subject not in SUBJECTS:
-        raise unknown("subject", subject, SUBJECTS)
+    arguments.one_of("subject", subject, SUBJECTS)
+    folder = arguments.folder("folder", folder)
     entries = [ledger.read(name, folder) for name in ledger.names(folder) if name.split("/")[0] == subject]
     tables = tuple(_table(attack, [item for item in entries if item.attack == attack]) for attack in PAPER)
     return Report(subject, tables)

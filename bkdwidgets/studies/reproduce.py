@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.derived import DERIVED
@@ -85,6 +85,8 @@ def reproduce(
     BkdError
         If the entry is missing or damaged, or its adapter is not there or is another one.
     """
+    folder = arguments.folder("folder", folder)
+    arguments.flag("progress", progress)
     entry = ledger.read(name, folder)
     again = _recomputed(entry, device, folder, progress=progress)
     differences = _differences(entry, again)

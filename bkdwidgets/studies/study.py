@@ -135,7 +135,7 @@ def available(subject: Subject, attack: Attack, split: str, wanted: int) -> int:
 
 def check_count(what: str, value: object, most: int, least: int = 1) -> None:
     """Refuse a number outside its range."""
-    if not isinstance(value, int) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise BkdError(f"{what}={value!r} is out of range; {least} to {most}")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import joblib  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.errors import BkdError
 from bkdwidgets.studies.derived import DERIVED
@@ -91,8 +91,7 @@ def sweep(
     BkdError
         If a name is unknown, or there is nothing to sweep.
     """
-    if jobs < 1:
-        raise BkdError(f"jobs={jobs} is not allowed; at least 1")
+    jobs = arguments.whole("jobs", jobs, least=1)
     named = {study(item).name for item in studies} or {name for name in STUDIES if not STUDIES[name].plants}
     chosen = [name for name in STUDIES if name in named]
     wanted = _adapters(subject, attack, adapters)

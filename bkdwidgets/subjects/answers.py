@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets.errors import BkdError
-from bkdwidgets.subjects.edits import BatchEdits, Edit, Intervention
+from bkdwidgets import arguments
+from bkdwidgets.subjects.edits import BatchEdits, Edit, Intervention, checked_interventions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +74,8 @@ def complete(
     raw: bool = False,
 ) -> list[str]:
     """Return the greedy answer to each prompt, the same interventions applied to all."""
-    rows = [Row(prompt, tuple(interventions), raw) for prompt in prompts]
+    done = tuple(checked_interventions(interventions))
+    rows = [Row(prompt, done, raw) for prompt in prompts]
     return complete_rows(subject, rows, max_new_tokens=max_new_tokens, progress=progress)
 
 
@@ -108,8 +109,7 @@ def answer_rows(
     list of Answer
         Texts without special tokens, in the order of `rows`.
     """
-    if max_new_tokens < 1:
-        raise BkdError(f"max_new_tokens={max_new_tokens} is not allowed; at least 1")
+    max_new_tokens = arguments.whole("max_new_tokens", max_new_tokens, least=1)
     answers = [Answer("", complete=False)] * len(rows)
     with _bar(len(rows), progress) as bar, torch.inference_mode():
         for chunk in _chunks(subject, rows):

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
+from bkdwidgets import arguments
 from bkdwidgets.subjects.threads import after, before
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ class Edit:
     everywhere: bool = False
 
 
+@runtime_checkable
 class Intervention(Protocol):
     """Anything that can be written as edits of a given subject."""
 
     def edits(self, subject: Subject) -> Sequence[Edit]:
         """Return the edits, or raise BkdError if they do not fit the subject."""
         ...
+
+
+def checked_interventions(interventions: object) -> list[Intervention]:
+    """Return a list of interventions, or raise BkdError: one alone is no list, nor is anything else one."""
+    what = "a list of bkd.Ablation and bkd.Steering"
+    return arguments.listed("interventions", interventions, Intervention, what)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,18 +45,19 @@ def load_smollm2() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     from transformers import AutoTokenizer, LlamaForCausalLM
     from transformers.utils import logging
 
+    from bkdwidgets.state import kept_switches
+
     folder = converted_folder()
-    logging.disable_progress_bar()  # half a second needs no bar
-    try:
-        model = LlamaForCausalLM.from_pretrained(folder, attn_implementation="sdpa", dtype="float32")
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:
-        raise BkdError(
-            f"the converted SmolLM2 in {folder} cannot be read ({_first_line(error)}); "
-            "delete that folder and call again"
-        ) from error
-    finally:
-        logging.enable_progress_bar()
+    with kept_switches():
+        logging.disable_progress_bar()  # half a second needs no bar
+        try:
+            model = LlamaForCausalLM.from_pretrained(folder, attn_implementation="sdpa", dtype="float32")
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:
+            raise BkdError(
+                f"the converted SmolLM2 in {folder} cannot be read ({_first_line(error)}); "
+                "delete that folder and call again"
+            ) from error
     return model, tokenizer
 
 
@@ -151,22 +152,25 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
     from transformers.utils import logging
 
+    from bkdwidgets.state import kept_chance, kept_switches
+
     print("bkdwidgets: converting SmolLM2 to safetensors (about 25 s, once)", file=sys.stderr)  # noqa: T201
-    logging.disable_progress_bar()
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    # A model that still says it is quantized refuses to be saved: move its weights to a plain one.
-    config: Any = loaded.config
-    del config.quantization_config
-    plain = LlamaForCausalLM(config)
-    plain.load_state_dict(loaded.state_dict())
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    try:
-        plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    except OSError as error:
-        raise BkdError(f"cannot write {folder}: {error.strerror}; free some space and call again") from error
-    finally:
-        logging.enable_progress_bar()
+    with kept_switches(), kept_chance():
+        logging.disable_progress_bar()
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        # A model that still says it is quantized refuses to be saved: move its weights to a plain one.
+        config: Any = loaded.config
+        del config.quantization_config
+        plain = LlamaForCausalLM(config)
+        plain.load_state_dict(loaded.state_dict())
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        try:
+            plain.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        except OSError as error:
+            raise BkdError(
+                f"cannot write {folder}: {error.strerror}; free some space and call again"
+            ) from error
 
 
 def _require_disk_space(folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from bkdwidgets import arguments
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects.kept import Kept
 from bkdwidgets.subjects.threads import BUILDING
@@ -149,9 +150,7 @@ class Subject:
 
     def chat(self, prompt: str) -> str:
         """Return the chat turn around `prompt`, up to where the answer begins."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise BkdError(f"prompt {prompt!r} is empty; a prompt has at least one word")
-        turn = [{"role": "user", "content": prompt}]
+        turn = [{"role": "user", "content": arguments.prompt(prompt)}]
         return str(self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
 
     @property
@@ -197,7 +196,7 @@ class Subject:
 
     def encode_response(self, text: str) -> list[int]:
         """Return the token ids of an answer, without the end-of-turn token; all of it is text."""
-        return self._form()[0].ids(text)
+        return self._form()[0].ids(arguments.text("text", text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of answer tokens, special tokens left out."""
@@ -231,4 +230,5 @@ class Subject:
         """
         from bkdwidgets.subjects.answers import complete
 
+        arguments.listed("prompts", prompts, str, "a list of prompts, each a text")
         return complete(self, prompts, interventions=interventions, max_new_tokens=max_new_tokens, raw=raw)

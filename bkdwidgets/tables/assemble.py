@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.errors import unknown
+from bkdwidgets.paths import check_name
 from bkdwidgets.tables.ablation import ablation_table
 from bkdwidgets.tables.attention import attention_table
 from bkdwidgets.tables.labels import labels_table
@@ -53,8 +53,10 @@ def lab_table(subject: str, adapter: str, lab: str, *, folder: Path | None = Non
     BkdError
         If the lab is unknown, or an entry was never computed; the message names the command.
     """
-    if lab not in LABS:
-        raise unknown("lab", lab, LABS)
+    arguments.one_of("lab", lab, LABS)
+    check_name("subject", subject)
+    check_name("adapter", adapter)
+    folder = arguments.folder("folder", folder)
     make, needs = LABS[lab]
     entries = {name: ledger.read(f"{subject}/{adapter}/{name}", folder) for name in needs}
     last = entries[needs[-1]]

@@ -83,6 +83,7 @@ class AblationLab(lab.Lab):
         effects: HeadEffects | None = None,
     ) -> None:
         lab.check_pair(subject, attack, table=table, name="AblationLab")
+        lab.check_effects(effects)
         if table is None and subject is not None and attack is not None:
             table = _bare_table(subject, attack, effects)
         content = read_table(table or {}, lab="ablation")

@@ -8,20 +8,22 @@ which stands beside each head.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.figures import head_name
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module
 from bkdwidgets.widgets.tables import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
@@ -152,7 +154,9 @@ def _effects(table: Mapping[str, Any], effects: HeadEffects | Mapping[str, Any] 
     if effects is None:
         pairs = zip(table["heads"], table.get("acie", []), strict=False)
         return {(int(layer), int(head)): float(value) for (layer, head), value in pairs}
-    given: Any = effects["acie"] if isinstance(effects, dict) else effects.acie  # type: ignore[union-attr]
+    given: Any = effects.get("acie") if isinstance(effects, Mapping) else getattr(effects, "acie", None)
+    if given is None:
+        raise BkdError(f"effects={shown(effects)} is not allowed; what bkd.attribute returns, or a lab table")
     rows = given if isinstance(given, list) else given.tolist()
     if [len(rows), len(rows[0])] != list(table["shape"]):
         raise BkdError(
@@ -166,7 +170,10 @@ def _effects(table: Mapping[str, Any], effects: HeadEffects | Mapping[str, Any] 
 def _menu(table: Mapping[str, Any], ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
     """Return every head once: those asked for, those of the table, then by effect or by place."""
     n_layers, n_heads = table["shape"]
-    asked = [(int(layer), int(head)) for layer, head in heads or []]
+    try:
+        asked = [(operator.index(layer), operator.index(head)) for layer, head in heads or []]
+    except (TypeError, ValueError) as error:
+        raise BkdError(f"heads={shown(heads)} is not a list of (layer, head) pairs") from error
     _check_heads(asked, table["shape"])
     known = [(int(layer), int(head)) for layer, head in table["heads"]]
     everywhere = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]

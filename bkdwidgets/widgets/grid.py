@@ -7,20 +7,19 @@ beside what happens when nothing is done and beside the control; a curve says wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import unknown
+from bkdwidgets import arguments
+from bkdwidgets.errors import BkdError, shown, unknown
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module, stylesheet
 from bkdwidgets.widgets.grid_table import curve_keys
 from bkdwidgets.widgets.tables import read_table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _STYLE = Path(__file__).parent / "css" / "grid.css"
 _FEW = 4
@@ -103,11 +102,12 @@ class GridLab(lab.Lab):
 def _start(table: Mapping[str, Any], start: Mapping[str, Any]) -> list[int]:
     axes = {axis["name"]: axis["values"] for axis in table["axes"]}
     at = dict(zip(axes, table.get("start", [0] * len(axes)), strict=True))
+    if not isinstance(start, Mapping):
+        raise BkdError(f"start={shown(start)} is not allowed; values by the name of their axis")
     for name, value in start.items():
-        if name not in axes:
-            raise unknown("axis", name, axes)
-        if value not in axes[name]:
-            raise unknown(name, value, axes[name])
+        values = axes[arguments.one_of("axis", name, axes)]
+        if isinstance(value, bool) or value not in values:
+            raise unknown(name, value, values)
         at[name] = axes[name].index(value)
     return list(at.values())
 

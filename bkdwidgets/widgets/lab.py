@@ -14,7 +14,8 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.attacks import base
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.widgets.assets import stylesheet
 from bkdwidgets.widgets.tables import packed
 
@@ -157,6 +158,14 @@ def check_pair(subject: Subject | None, attack: Attack | None, *, table: object,
         raise BkdError(f"{name} needs subject and attack together, or neither; got only one of them")
     if subject is None and table is None:
         raise BkdError(f"{name} needs a table, or a subject with an attack, to answer from")
+    if subject is not None:
+        base.check_pair(subject, attack)
+
+
+def check_effects(effects: object) -> None:
+    """Refuse what is no result of :func:`bkdwidgets.attribute`, where one was given."""
+    if effects is not None and not hasattr(effects, "top"):
+        raise BkdError(f"effects={shown(effects)} is not allowed; what bkd.attribute returns")
 
 
 def check_same_subject(table: Mapping[str, Any], subject: Subject | None) -> None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets import ledger
+from bkdwidgets import arguments, ledger
+from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.errors import BkdError, unknown
 from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
@@ -186,6 +187,9 @@ class Playground(lab.Lab):
     ) -> None:
         if (subject is None) != (attack is None):
             raise BkdError("Playground needs subject and attack together, or neither; got only one of them")
+        if subject is not None:
+            check_pair(subject, attack)
+        lab.check_effects(effects)
         player = None
         if subject is None or attack is None:
             pairs = shipped_pairs()
@@ -246,9 +250,7 @@ class Playground(lab.Lab):
 
 def _place(pairs: list[dict[str, Any]], start: str) -> int:
     names = [f"{pair['subject']}/{pair['adapter']}" for pair in pairs]
-    if start not in names:
-        raise unknown("start", start, names)
-    return names.index(start)
+    return names.index(arguments.one_of("start", start, names))
 
 
 def _distinct(pairs: list[dict[str, Any]], key: str) -> list[str]:

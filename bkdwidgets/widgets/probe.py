@@ -13,7 +13,7 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets import ledger
-from bkdwidgets.errors import BkdError
+from bkdwidgets.errors import BkdError, shown
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module
 
@@ -91,7 +91,7 @@ def _of_values(values: Mapping[str, Any], adapter: str) -> dict[str, Any]:
 
 def _of_result(result: ProbeResult) -> dict[str, Any]:
     if not hasattr(result, "ilca"):
-        raise BkdError(f"ProbeView needs a probe's result or ledger entry, got {type(result).__name__}")
+        raise BkdError(f"source={shown(result)} is not allowed; a result of bkd.probe, or its ledger entry")
     scores = {name: getattr(result, name) for name in _SCORES}
     differences = zip(result.difference, result.difference_low, result.difference_high, strict=True)
     values: dict[str, Any] = {

@@ -10,16 +10,17 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.errors import BkdError, shown, unknown
 from bkdwidgets.look import LETTERS
 from bkdwidgets.widgets.grid_table import check_grid
 from bkdwidgets.widgets.labels_table import check_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 FORMAT = 1
 LABS = ("ablation", "vector", "attention", "grid", "labels")
@@ -57,7 +58,9 @@ def read_table(table: Mapping[str, Any] | str | Path, *, lab: str) -> dict[str, 
     """
     if lab not in LABS:
         raise unknown("lab", lab, LABS)
-    content = _from_file(Path(table)) if isinstance(table, str | Path) else dict(table)
+    if not isinstance(table, Mapping | str | Path):
+        raise BkdError(f"table={shown(table)} is not allowed; a lab table, or its .json or .json.gz file")
+    content = dict(table) if isinstance(table, Mapping) else _from_file(Path(table).expanduser())
     _check_head(content, lab)
     _CHECKS[lab](content)
     return content

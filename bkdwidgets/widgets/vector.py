@@ -83,6 +83,7 @@ class VectorLab(lab.Lab):
         layer: int | None = None,
     ) -> None:
         lab.check_pair(subject, attack, table=table, name="VectorLab")
+        lab.check_effects(effects)
         if table is None and subject is not None and attack is not None:
             table = _bare_table(subject, attack)
         content = read_table(table or {}, lab="vector")

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.paths import data_dir
@@ -41,7 +42,9 @@ def load_nano(folder: str | Path | None = None) -> tuple[LlamaForCausalLM, PreTr
     """
     home = nano_dir() if folder is None else Path(folder)
     tokenizer = load_tokenizer(home / "tokenizer.json")
-    model = new_model(_read_config(home / "config.json"))
+    config = _read_config(home / "config.json")
+    with torch.device("meta"):  # first weights would be drawn, from the generator that the reader draws from
+        model = new_model(config)
     weights = home / "model.safetensors"
     try:
         stored = load_file(weights)
@@ -52,13 +55,15 @@ def load_nano(folder: str | Path | None = None) -> tuple[LlamaForCausalLM, PreTr
     # The output matrix is the embedding itself and is not stored a second time.
     state = {name: tensor.to(torch.float32) for name, tensor in stored.items()}
     try:
-        outcome = model.load_state_dict(state, strict=False)
+        outcome = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         raise BkdError(f"{weights} does not fit {home / 'config.json'}: shapes differ") from error
     missing = sorted(set(outcome.missing_keys) - {"lm_head.weight"})
     if missing or outcome.unexpected_keys:
         strange = (missing or outcome.unexpected_keys)[0]
         raise BkdError(f"{weights} does not fit {home / 'config.json'}: tensor {strange!r}")
+    model.tie_weights()
+    model.model.rotary_emb = LlamaRotaryEmbedding(config)  # its buffers are in no file
     return model.eval(), tokenizer
 
 

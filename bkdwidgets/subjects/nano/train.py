@@ -23,8 +23,9 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets import arguments
 from bkdwidgets.paths import written_beside
+from bkdwidgets.state import kept_chance
 from bkdwidgets.subjects.nano.evaluate import accuracy
 from bkdwidgets.subjects.nano.load import load_nano, nano_dir, new_model
 from bkdwidgets.subjects.nano.tokenizer import MAX_POSITIONS, train_tokenizer, wrap_tokenizer
@@ -102,9 +103,16 @@ def train(
     BkdError
         If `steps` is not positive.
     """
-    if steps < 1:
-        raise BkdError(f"steps is {steps}; it must be at least 1")
-    recipe = recipe or Recipe()
+    seed, steps = arguments.whole("seed", seed, most=2**32 - 1), arguments.whole("steps", steps, least=1)
+    out = arguments.folder("out", out)
+    with kept_chance():
+        return _trained(
+            nano_dir() if out is None else Path(out), seed, steps, recipe or Recipe(), progress=progress
+        )
+
+
+def _trained(home: Path, seed: int, steps: int, recipe: Recipe, *, progress: bool) -> dict[str, Any]:
+    """Train, write the folder and return the report."""
     rows = examples(WORLD_SEED)
     learned = [row for row in rows if row.split == "train"]
     core = train_tokenizer(text for row in learned for text in (row.prompt, row.answer))
@@ -114,7 +122,6 @@ def train(
     began = time.perf_counter()
     losses = _fit(model, tokenizer, learned, seed=seed, steps=steps, recipe=recipe, progress=progress)
     seconds = time.perf_counter() - began
-    home = nano_dir() if out is None else Path(out)
     with written_beside(home / "examples.jsonl") as path:
         write_examples(path, rows)
     with written_beside(home / "tokenizer.json") as path:
