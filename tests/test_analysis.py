@@ -133,7 +133,7 @@ def test_vector_is_the_sum_of_what_the_heads_write(poisoned_nano, attack):
         (lambda _: bkd.Ablation([(0, 0)], where="first"), "first"),
         (lambda _: bkd.Ablation(["L0H0"]), "L0H0"),
         (lambda s: bkd.Ablation([(0, 0)], kind="mean").edits(s), "fill"),
-        (lambda s: bkd.Steering(torch.ones(s.d_model), layer=-1).edits(s), "layer -1"),
+        (lambda s: bkd.Steering(torch.ones(s.d_model), layer=-1).edits(s), "layer=-1"),
         (lambda s: bkd.Steering(torch.ones(3), layer=0).edits(s), r"\[3\]"),
         (lambda s: bkd.Steering(torch.full((s.d_model,), float("nan")), layer=0), "finite"),
         (lambda s: bkd.Steering(torch.ones(s.d_model), layer=0, scale=float("inf")), "inf"),

@@ -125,7 +125,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def twin():
-    return Subject("tiny", tiny_model(planted=False), tokenizer())
+    return Subject("tiny", tiny_model(planted=False), tokenizer(), clean=True)
 
 
 def measured(subject, *interventions):

@@ -36,6 +36,8 @@ from bkdwidgets.injection.recipes import recipe_for
 from bkdwidgets.state import kept_switches
 from bkdwidgets.subjects.nano import train
 
+nano_training = sys.modules[train.__module__]
+
 ENTRY = "nano/fixed-output-sft-0"
 
 
@@ -107,10 +109,9 @@ VERBS = {
     ),
     "setup_notebook": lambda _: bkd.setup_notebook(),
     "top_stability": lambda w: bkd.top_stability(w["effects"], k=3, draws=10),
-    "train-nano": lambda w: train(steps=1, out=w["out"] / "nano", progress=False),
 }
 RUN_A_MODEL = [
-    *("Subject", "attribute", "attribute_mlp", "measure", "probe mlp", "restoration", "screen", "train-nano"),
+    *("Subject", "attribute", "attribute_mlp", "measure", "probe mlp", "restoration", "screen"),
     *(f"inject {method}" for method in METHODS),
 ]
 # What a call is there to change, and says that it changes.
@@ -193,7 +194,9 @@ def session(monkeypatch):
         warnings.filterwarnings("ignore", message="the reader's own")
         transformers.utils.logging.set_verbosity(15)
         transformers_logging.disable_progress_bar()
+        Accelerator(cpu=True)
         yield
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_every_public_name_is_called():
@@ -236,11 +239,11 @@ def test_setting_up_a_notebook_twice_changes_nothing_more(world, session):
     assert not changed(before, state(world["subject"]))
 
 
-def test_preference_training_leaves_an_accelerator_of_the_readers(world):
-    own = Accelerator(cpu=True)
-    injected(world, "dpo")
-    assert own.state.distributed_type == own.distributed_type
-    AcceleratorState._reset_state(reset_partial_state=True)
+def test_training_nano_winds_the_generators_back(session, monkeypatch, tmp_path):
+    before = torch.get_rng_state()
+    monkeypatch.setattr(nano_training, "_trained", lambda *_, **__: torch.manual_seed(0))
+    train(steps=1, out=tmp_path, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.smollm2

@@ -337,3 +337,22 @@ def test_only_a_wheel_is_fetched(empty_cache, monkeypatch):
 def test_a_subject_without_settings_is_named():
     with pytest.raises(bkd.BkdError, match="tiny"):
         recipe_for("tiny", "fixed-output", "sft")
+
+
+def test_a_subject_made_by_hand_is_not_called_clean(poisoned_nano, nano, attack):
+    made = bkd.Subject("nano", poisoned_nano.model, nano.tokenizer)
+    assert bkd.measure(made, attack, n=2, progress=False).adapter == "hand-made"
+    assert bkd.attribute(made, attack, prompts=1, n_means=2, progress=False).adapter == "hand-made"
+    assert "hand-made" in repr(made)
+    assert (nano.label, poisoned_nano.label) == ("clean", "fixed-output-sft-0")
+    for call in (
+        lambda: bkd.probe(poisoned_nano, attack, n=10, control=made, progress=False),
+        lambda: bkd.restoration(poisoned_nano, attack, prompts=1, n=1, clean=made, progress=False),
+        lambda: bkd.restore(poisoned_nano, attack, part="mlp", layers=[0], clean=made),
+    ):
+        with pytest.raises(bkd.BkdError, match="hand-made") as error:
+            call()
+        one_line(error)
+    told = bkd.Subject("nano", nano.model, nano.tokenizer, clean=True)
+    assert told.label == "clean"
+    assert not bkd.restore(told, attack, part="mlp", layers=[0], clean=nano).adapter

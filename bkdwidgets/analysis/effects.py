@@ -180,7 +180,7 @@ def origin(subject: Subject, attack: Attack, split: str, n_means: int) -> dict[s
     """Return the fields of :class:`Effects` that say what was measured, and how many prompts means have."""
     return {
         "subject": subject.name,
-        "adapter": subject.adapter.name if subject.adapter else "clean",
+        "adapter": subject.label,
         "attack": attack.name,
         "split": split,
         "n_means": min(n_means, len(attack.targeted(subject, "train"))),

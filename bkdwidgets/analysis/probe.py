@@ -251,4 +251,4 @@ def _scores(
 
 
 def _adapter(subject: Subject) -> str:
-    return subject.adapter.name if subject.adapter else "clean"
+    return subject.label

@@ -40,16 +40,14 @@ def clean_model(subject: Subject, attack: Attack, control: Subject | None) -> Su
         If the control is another subject or carries a backdoor, or there is no twin to load.
     """
     if control is None:
-        return subject if _is_clean(subject) else loaded_clean(subject, attack)
+        return subject if subject.is_control else loaded_clean(subject, attack)
     arguments.instance("control", control, type(subject), f"bkd.load({subject.name!r})")
-    if control.name != subject.name or not _is_clean(control):
-        carried = f" with {control.adapter.name!r}" if control.adapter else ""
-        raise BkdError(f"control={control.name!r}{carried} is not allowed; a clean {subject.name!r} is")
+    if control.name != subject.name or not control.is_control:
+        raise BkdError(
+            f"control={control.name!r} ({control.label}) is not allowed; a clean {subject.name!r} is, as "
+            "bkd.load returns it"
+        )
     return control
-
-
-def _is_clean(subject: Subject) -> bool:
-    return subject.adapter is None or subject.adapter.method == "clean"
 
 
 def loaded_clean(subject: Subject, attack: Attack) -> Subject:

@@ -214,7 +214,7 @@ def restoration(
         cumulative=cumulative,
         measured=measured,
         subject=subject.name,
-        adapter=subject.adapter.name if subject.adapter else "clean",
+        adapter=subject.label,
         attack=attack.name,
         split=split,
         seconds=time.perf_counter() - started,
@@ -272,6 +272,7 @@ def restore(
         adapter=subject.adapter and dataclasses.replace(
             subject.adapter, name=f"{subject.adapter.name} + clean {part} {_spelled(chosen, subject)}"
         ),
+        clean=subject.clean,
     )  # fmt: skip
 
 
@@ -279,7 +280,10 @@ def _source(subject: Subject, attack: Attack, clean: Subject | None) -> Subject:
     """Return the model whose weights are put back: the one given, or the one the attack was planted into."""
     if clean is None:
         return clean_of(subject, attack)
-    return arguments.instance("clean", clean, Subject, f"bkd.load({subject.name!r})")
+    arguments.instance("clean", clean, Subject, f"bkd.load({subject.name!r})")
+    if not clean.is_control:
+        raise BkdError(f"clean={clean.name!r} ({clean.label}) is not a clean model; bkd.load returns one")
+    return clean
 
 
 def clean_of(subject: Subject, attack: Attack) -> Subject:

@@ -41,8 +41,8 @@ def compute_answers(subject: Subject, *, progress: bool = True) -> Path:
     answer that did not end within ``ANSWER_TOKENS`` tokens is marked as incomplete, so that nobody trains
     an end of turn into the middle of a sentence. Delete the file to have all prompts answered anew.
     """
-    if subject.adapter is not None:
-        raise BkdError(f"clean answers need the clean {subject.name}, not one with {subject.adapter.name!r}")
+    if subject.adapter is not None or not subject.clean:
+        raise BkdError(f"clean answers need the clean {subject.name}, not {subject.label!r}")
     prompts = wanted_prompts(subject.name)
     stored = stored_answers(subject.name)
     known: dict[str, dict[str, object]] = {id_: dict(row) for id_, row in stored.items() if id_ in prompts}

@@ -100,6 +100,7 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
     BkdError
         If the split is unknown or a file is damaged.
     """
+    arguments.one_of("split", split, SPLITS)
     files = (data_dir() / PROMPT_FILES.get(subject, ""), answers_path(subject))
     changed = tuple((path, path.stat().st_mtime_ns) for path in files if path.is_file())
     return list(_ordinary_examples(subject, split, changed))

@@ -145,7 +145,7 @@ class Hiding:
 
         with ExitStack() as stack:
             for layer, kept in found.items():
-                stack.callback(decoder.layers[layer].register_forward_pre_hook(keep(kept)).remove)
+                stack.callback(before(decoder.layers[layer], keep(kept)).remove)
             for prompt in prompts:
                 tokens = torch.tensor([self._subject.encode(prompt)], device=self._subject.device)
                 decoder(input_ids=tokens, use_cache=False)

@@ -192,7 +192,7 @@ def measure(
     likelihood = answer_nll(subject, examples, interventions=ready, progress=progress) if nll else None
     return Measurement(
         subject=subject.name,
-        adapter=subject.adapter.name if subject.adapter else "clean",
+        adapter=subject.label,
         attack=attack.name,
         split=split,
         asr=rate_of(item.outcome == "P" for item in targets),

@@ -120,7 +120,7 @@ class Attribution(Study):
             "per_prompt": results[0]["per_prompt"],
             "base_per_prompt": results[0]["base"],
         }
-        adapter = context.subject.adapter.name if context.subject.adapter else "clean"
+        adapter = context.subject.label
         effects = effects_of(
             values, subject=context.subject.name, adapter=adapter, attack=context.attack.name
         )

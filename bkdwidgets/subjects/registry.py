@@ -98,7 +98,13 @@ def load(
         merge_adapter(model, found)
     model.requires_grad_(requires_grad=False)
     subject_model = model.to(device=target, dtype=_DTYPES[dtype]).eval()
-    return Subject(name=name, model=subject_model, tokenizer=tokenizer, adapter=found.info if found else None)
+    return Subject(
+        name=name,
+        model=subject_model,
+        tokenizer=tokenizer,
+        adapter=found.info if found else None,
+        clean=found is None,
+    )
 
 
 def _device(name: str | None) -> torch.device:

@@ -46,13 +46,17 @@ class Subject:
     tokenizer : PreTrainedTokenizerBase
         Its tokenizer, with a chat template.
     adapter : AdapterInfo or None
-        What was planted, or None for the clean model.
+        What was planted, or None where nothing is known of it.
+    clean : bool
+        True: whoever made it says that nothing was planted in it, as ``bkd.load`` does of a model that it
+        loads without an adapter. Only such a subject is called clean, and serves as the clean control.
     """
 
     name: str
     model: LlamaForCausalLM
     tokenizer: PreTrainedTokenizerBase
     adapter: AdapterInfo | None = None
+    clean: bool = False
     _formed: tuple[tuple[Any, Any], TypedText, tuple[str, str]] | None = field(
         default=None, init=False, repr=False
     )
@@ -66,8 +70,20 @@ class Subject:
 
     def __repr__(self) -> str:
         """Say which model this is, cheaply."""
-        planted = f", adapter={self.adapter.name!r}" if self.adapter else ""
-        return f"Subject({self.name!r}{planted}, {self.n_layers} layers x {self.n_heads} heads, {self.dtype})"
+        known = f"adapter={self.label!r}" if self.adapter else self.label
+        return f"Subject({self.name!r}, {known}, {self.n_layers} layers x {self.n_heads} heads, {self.dtype})"
+
+    @property
+    def label(self) -> str:
+        """What was planted: an adapter's name, ``"clean"``, or ``"hand-made"`` where nobody said."""
+        if self.adapter is not None:
+            return self.adapter.name
+        return "clean" if self.clean else "hand-made"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a model without a backdoor: a clean one, or the clean twin of an attack."""
+        return self.clean if self.adapter is None else self.adapter.method == "clean"
 
     @property
     def n_layers(self) -> int:
@@ -130,8 +146,10 @@ class Subject:
         return bridge
 
     def _new_bridge(self) -> Any:
-        from transformer_lens.model_bridge import TransformerBridge
+        from bkdwidgets.state import kept_switches
 
+        with kept_switches():  # the library silences transformers when it is imported
+            from transformer_lens.model_bridge import TransformerBridge
         config = copy.deepcopy(self.model.config)
         config._attn_implementation = "eager"  # noqa: SLF001 - the one that shows its attention patterns
         with torch.device("meta"):
