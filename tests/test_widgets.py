@@ -328,7 +328,7 @@ def test_the_probe_view_reads_a_ledger_entry():
     assert entry.digest()[:12] in table["provenance"]["ledger entry"]
     with pytest.raises(BkdError, match="'measure'"):
         ProbeView("nano/fixed-output-sft-0/measure")
-    with pytest.raises(BkdError, match="int"):
+    with pytest.raises(BkdError, match="source=3"):
         ProbeView(3)
 
 
