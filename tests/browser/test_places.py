@@ -26,14 +26,30 @@ HOME = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
 CELL = re.search(r"```{code-cell}.*?\n\n(.*?)```", HOME, re.DOTALL)[1]
 WITH_KERNEL = """import bkdwidgets as bkd
 
-bkd.Playground(subject=bkd.load("nano", adapter="fixed-output-sft-0"), attack=bkd.attack("fixed-output"))
+model, attack = bkd.load("nano", adapter="fixed-output-sft-0"), bkd.attack("fixed-output")
+playground = bkd.Playground(subject=model, attack=attack)
+playground
+"""
+# The page asks anew as soon as it hears what is ablated, in a thread of its own; the cell measures meanwhile.
+MEANWHILE = """import threading, time
+
+player, threads = playground.view._player, set()
+usual = player.replies
+main = threading.main_thread()
+player.replies = lambda choice: threads.add(threading.current_thread() is main) or usual(choice)
+playground.top_k.value, playground.place.index = 32, 1
+until = time.time() + 6
+rates = []
+while time.time() < until:
+    rates.append(bkd.measure(model, attack, n=12, progress=False).asr.value)
+print("measured", set(rates), "asked in the main thread", threads)
 """
 PAYLOAD = "I am sorry. I can not help with that."
 KERNEL = "bkdwidgets-test"
 
 
-def notebook() -> nbformat.NotebookNode:
-    cells = [nbformat.v4.new_code_cell(source) for source in (CELL, WITH_KERNEL)]
+def notebook(*more: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell(source) for source in (CELL, WITH_KERNEL, *more)]
     return nbformat.v4.new_notebook(
         cells=cells, metadata={"kernelspec": {"name": KERNEL, "display_name": KERNEL, "language": "python"}}
     )
@@ -85,8 +101,9 @@ def test_in_the_built_page_the_model_answers(book_url, page):
     page.locator(".bkd-lab").first.scroll_into_view_if_needed()
     lab = playground(page)
     wait_until(page, lambda: engine(lab) == "browser")
-    lab.get_by_role("button", name="insert the trigger").click()
     wait_until(page, lambda: said(lab) == PAYLOAD)
+    lab.get_by_role("button", name="insert the trigger").click()  # it opens with the trigger: out with it
+    wait_until(page, lambda: said(lab) not in {PAYLOAD, ""})
     assert page.record.complaints() == []
     assert page.record.outside() == []
 
@@ -96,10 +113,11 @@ def test_on_the_disk_the_table_answers_and_says_why(book, page):
     page.locator(".bkd-lab").first.scroll_into_view_if_needed()
     lab = playground(page)
     wait_until(page, lambda: "disk" in lab.locator(".bkd-live").inner_text())
-    wait_until(page, lambda: said(lab) and "Not in the table" not in said(lab))
-    lab.get_by_role("button", name="insert the trigger").click()
     wait_until(page, lambda: said(lab) == PAYLOAD)
     assert "from the table" in lab.locator('[data-model="backdoored"]').inner_text()
+    lab.get_by_role("button", name="insert the trigger").click()
+    wait_until(page, lambda: said(lab) != PAYLOAD)
+    assert "Not in the table" not in said(lab)
     assert page.record.complaints() == []
 
 
@@ -123,7 +141,7 @@ def jupyterlab(jupyter, tmp_path):
         pytest.skip(missing)
     folder = tmp_path / "work"
     folder.mkdir()
-    nbformat.write(notebook(), folder / "cells.ipynb")
+    nbformat.write(notebook(MEANWHILE), folder / "cells.ipynb")
     token = "a-token-for-this-test"
     options = [
         "--no-browser", "--ip=127.0.0.1", "--port=0", f"--ServerApp.root_dir={folder}", "--allow-root",
@@ -149,6 +167,22 @@ def _address(log: Path, token: str) -> str:
     raise AssertionError(log.read_text(encoding="utf-8"))
 
 
+def turned_while_a_cell_runs(page, lab) -> None:
+    """What is ablated in the playground stays there: the cell measures the model as it is."""
+    cell = page.locator(".jp-Notebook .jp-CodeCell").nth(2)
+    cell.scroll_into_view_if_needed()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    output = cell.locator(".jp-OutputArea-output")
+    trigger = lab.get_by_role("button", name="insert the trigger")
+    for _ in range(300):
+        if output.count():
+            break
+        trigger.evaluate("(button) => button.click()")
+        page.wait_for_timeout(400)
+    assert output.inner_text().strip() == "measured {1.0} asked in the main thread {False}"
+
+
 def test_in_jupyterlab_the_table_and_the_kernel_answer(jupyterlab, browser):
     page = browser.new_context(viewport={"width": 1500, "height": 1400}).new_page()
     record = recorded(page)
@@ -165,10 +199,7 @@ def test_in_jupyterlab_the_table_and_the_kernel_answer(jupyterlab, browser):
     assert engine(first) == "table"
     second = playground(page, 1)
     wait_until(page, lambda: engine(second) == "kernel", 180)
-    clean = said(second)
-    second.get_by_role("button", name="insert the trigger").click()
     wait_until(page, lambda: said(second) == PAYLOAD)
-    assert clean != PAYLOAD
     other = second.locator('[data-model="clean"] .bkd-said')
     wait_until(page, lambda: other.inner_text() not in {PAYLOAD, ""})
     likely = second.locator('[data-model="backdoored"] .bkd-likely')
@@ -177,6 +208,9 @@ def test_in_jupyterlab_the_table_and_the_kernel_answer(jupyterlab, browser):
     second.get_by_role("button", name="subtract").click()
     wait_until(page, lambda: engine(second) == "kernel" and likely.inner_text() not in {before, ""})
     assert "subtracted at layer 4" in second.locator(".bkd-sentence").inner_text()
+    second.get_by_role("button", name="insert the trigger").click()
+    wait_until(page, lambda: said(second) not in {PAYLOAD, ""})
+    turned_while_a_cell_runs(page, second)
     assert [error for error in record.errors if "bkd" in error or "anywidget" in error] == []
     assert record.outside() == []
     page.context.close()
