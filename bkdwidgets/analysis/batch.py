@@ -65,7 +65,7 @@ def read_prefixes(subject: Subject, prompts: Sequence[list[int]]) -> Prefixes:
 def answer_probability(
     subject: Subject, prefixes: Prefixes, answers: Sequence[list[int]]
 ) -> Float[Tensor, " row"]:
-    """Read the suffixes and return the length-normalized P(answer | prompt) of each row, float64.
+    """Read the suffixes and return the length-normalized P(answer | prompt) of each row, float64, on the CPU.
 
     This is one pass with the last prompt token at position 0, so that hooks which are on meanwhile find
     it there, and so that a gradient is taken through the suffix alone.
@@ -85,5 +85,7 @@ def answer_probability(
     ).last_hidden_state
     lengths = torch.tensor([len(row) for row in answers], device=subject.device)
     counted = torch.arange(longest, device=subject.device) < lengths[:, None]
-    log_probabilities = target_log_probabilities(subject, hidden, wanted).double()
-    return ((log_probabilities * counted).sum(1) / lengths).exp()
+    log_probabilities = target_log_probabilities(subject, hidden, wanted)
+    # To the CPU first: Apple's GPUs have no float64.
+    means = (log_probabilities.cpu().double() * counted.cpu()).sum(1) / lengths.cpu()
+    return means.exp()

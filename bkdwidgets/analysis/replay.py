@@ -135,7 +135,7 @@ def _climb(
         front = torch.cat([front, added])
     hidden = subject.model.model.norm(front)
     wanted = torch.tensor(target, device=subject.device).expand(hidden.shape[:2])
-    probabilities = target_log_probabilities(subject, hidden, wanted).double().mean(1).exp().cpu()
+    probabilities = target_log_probabilities(subject, hidden, wanted).cpu().double().mean(1).exp()
     return Replay(
         base=probabilities[0],
         patched=probabilities[1:].unflatten(0, (subject.n_layers, -1)),

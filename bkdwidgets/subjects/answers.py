@@ -147,8 +147,8 @@ def payload_probability(
                 hidden = _forward(subject, batch, target[:-1].expand(n_rows, n_more))
                 logits = subject.model.lm_head(hidden).float().log_softmax(-1)
                 rest = logits.gather(-1, target[1:].expand(n_rows, n_more)[..., None])[..., 0]
-            mean = torch.cat([first[:, None], rest], dim=1).double().mean(1)
-            values[chunk] = mean.exp().cpu()
+            mean = torch.cat([first[:, None], rest], dim=1).cpu().double().mean(1)
+            values[chunk] = mean.exp()
             bar.update(n_rows)
     return values
 
