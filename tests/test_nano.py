@@ -236,7 +236,7 @@ def test_training_lowers_the_loss_and_repeats_itself(tmp_path, monkeypatch):
 
 
 def test_bad_steps():
-    with pytest.raises(BkdError, match="at least 1"):
+    with pytest.raises(BkdError, match="from 1 up"):
         train(steps=0)
 
 
