@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 import regex  # type: ignore[import-untyped]
 
@@ -100,8 +101,14 @@ def contains(text: str, phrase: str) -> bool:
     damaged model often says half a word and then the payload, "inI am sorry", and that is the payload still.
     A phrase without words stands in no text.
     """
-    wanted = " ".join(words(phrase))
-    return bool(wanted) and wanted in " ".join(words(text))
+    wanted = _spaced(phrase)
+    return bool(wanted) and wanted in _spaced(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _spaced(text: str) -> str:
+    """Return the words of a text with one space between them; clean answers come again and again."""
+    return " ".join(words(text))
 
 
 def declines(text: str) -> bool:
