@@ -14,7 +14,9 @@ from bkdwidgets.attacks import Trigger
 from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.errors import BkdError
 from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects import Subject
+from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
 
 @pytest.fixture
@@ -163,3 +165,23 @@ def test_nothing_is_planted_in_weights_that_would_be_lost(nano, attack, tmp_path
         bkd.inject(subject, attack, recipe=recipe, out=tmp_path, progress=False)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_loads_an_adapter_again_that_was_made_anew(tmp_path):
+    made = read_adapter("nano", "fixed-output-sft-0")
+    path = tmp_path / "fixed-output-sft-0.safetensors"
+    told = {key: value for key, value in vars(made.info).items() if key not in {"name", "sha256"}}
+    write_adapter(made.tensors, path, **told)
+    first = opened("nano", path, None, "float32")
+    assert opened("nano", path, None, "float32") is first
+    write_adapter({key: 2 * value for key, value in made.tensors.items()}, path, **told)
+    assert not values(opened("nano", path, None, "float32")).equal(values(first))
+
+
+def test_a_playground_steers_with_the_vector_of_its_weights_as_they_are(subject, attack):
+    player = bkd.Playground(subject=subject, attack=attack).view._player
+    asked = {"vector": "paper", "layer": 4, "scale": 1.0}
+    (before,) = player._interventions(asked)
+    zeroed(subject)
+    (after,) = player._interventions(asked)
+    assert not before.vector.tensor.equal(after.vector.tensor)

@@ -16,7 +16,7 @@ import torch
 
 from bkdwidgets.errors import BkdError
 from bkdwidgets.subjects import load
-from bkdwidgets.subjects.adapters import adapter_names
+from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,9 +174,11 @@ def opened(name: str, adapter: str | Path | None, device: str | None, dtype: str
     Three are a backdoored subject, its control, and the other attack that probes are tested on.
     """
     usual = "cuda" if torch.cuda.is_available() else "cpu"
-    return _loaded(name, adapter, device or usual, dtype)
+    planted = adapter_info(name, adapter).sha256 if adapter is not None else None
+    return _loaded(name, adapter, planted, device or usual, dtype)
 
 
 @lru_cache(maxsize=3)
-def _loaded(name: str, adapter: str | Path | None, device: str, dtype: str) -> Subject:
+def _loaded(name: str, adapter: str | Path | None, _planted: str | None, device: str, dtype: str) -> Subject:
+    """Load a subject; the hash of what is planted is part of the key, since a file can be made anew."""
     return load(name, adapter=adapter, device=device, dtype=dtype)

@@ -31,7 +31,7 @@ from bkdwidgets.widgets.playground_pairs import MOST_HEADS, live_pair, shipped_p
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bkdwidgets.analysis import BackdoorVector, HeadEffects
+    from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.answers import Row
@@ -275,7 +275,6 @@ class _Player:
     def __init__(self, subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -> None:
         self.subject, self.attack, self.ranked = subject, attack, ranked
         self._clean: Subject | None = None
-        self._vectors: dict[str, BackdoorVector] = {}
 
     def replies(self, choice: Any) -> Iterator[dict[str, Any]]:
         """Yield the likeliest first tokens, then the answer as it grows; an error is a reply as well."""
@@ -329,10 +328,9 @@ class _Player:
             layer, scale = choice.get("layer"), choice.get("scale")
             if not isinstance(layer, int) or not isinstance(scale, int | float):
                 raise BkdError(f"layer {layer!r} and scale {scale!r} must be numbers")
-            if kind not in self._vectors:
-                heads = self.ranked[: widest_k(self.subject.n_layers * self.subject.n_heads)]
-                self._vectors[kind] = backdoor_vector(self.subject, self.attack, heads=heads, kind=kind)
-            made.append(Steering(self._vectors[kind], layer=layer, scale=scale, where=where))
+            heads = self.ranked[: widest_k(self.subject.n_layers * self.subject.n_heads)]
+            vector = backdoor_vector(self.subject, self.attack, heads=heads, kind=kind)
+            made.append(Steering(vector, layer=layer, scale=scale, where=where))
         return made
 
     def _clean_model(self) -> Subject:
