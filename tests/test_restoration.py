@@ -110,7 +110,7 @@ def test_probabilities_equal_those_of_the_answers_module(found, poisoned_nano, a
         ({"part": "mlp", "layers": [0, 3, 0]}, "layer 0 is named twice"),
         ({"part": "mlp", "layers": [8]}, "layer 8"),
         ({"part": "attention", "layers": [-1]}, "layer=-1"),
-        ({"part": "attention", "layers": [1.5]}, "layer 1.5"),
+        ({"part": "attention", "layers": [1.5]}, "layer=1.5"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(poisoned_nano, nano, attack, options, said):

@@ -187,10 +187,12 @@
       root.dataset.theme = "light";
     });
     addEventListener("afterprint", () => {
-      printing = false;
       if (theme) root.dataset.theme = theme;
       else delete root.dataset.theme;
-      repaint.forEach((draw) => draw());
+      requestAnimationFrame(() => { // the page has its own width again
+        printing = false;
+        repaint.forEach((draw) => draw());
+      });
     });
   }
 
@@ -299,11 +301,6 @@
     const sidebar = document.querySelector(".bd-sidebar-primary");
     sidebar?.setAttribute("role", "complementary");
     sidebar?.setAttribute("aria-label", "The book");
-    // The theme lets a keyboard reach the code that scrolls when a page opens; a window may be made narrower later.
-    const reached = new ResizeObserver((entries) => {
-      for (const { target } of entries) if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    });
-    document.querySelectorAll(".bd-article pre").forEach((code) => reached.observe(code));
   }
 
   /** A notebook's link leads to a folded solution: unfold it. */

@@ -8,15 +8,18 @@ at from all sides while it is open, and the tests of `test_page`, `test_policy`,
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import TimeoutError as NotInTime
 from reading import Record, opened, recorded
 
 from bkdwidgets.book.policy import pages
 
 PATIENCE_MS = 60_000  # a busy two-core machine compiles megabytes of script slowly
+SOON_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ def chapters(book: Path) -> list[str]:
     return [name for name in names(book) if 'class="bkd-bar"' in (book / name).read_text(encoding="utf-8")]
 
 
+def attending(book: Path) -> list[str]:
+    """Return the chapters with an attention view, which CircuitsVis draws."""
+    return [name for name in chapters(book) if ">AttentionView<" in (book / name).read_text(encoding="utf-8")]
+
+
 def with_labs(book: Path) -> list[str]:
     """Return the pages with labs on them."""
     return [name for name in names(book) if 'name="bkd-widgets"' in (book / name).read_text(encoding="utf-8")]
@@ -167,6 +175,8 @@ NOT_FOR_PAPER = (
 FOLDS = """() => [...document.querySelectorAll('.bd-article details:not([open]):not(.hide) > summary')]
     .map((summary) => getComputedStyle(summary, '::after').content)"""
 
+REACHED = """() => [...document.querySelectorAll("pre, .cell_output > .output")]
+    .every((one) => one.scrollWidth <= one.clientWidth || one.tabIndex === 0)"""
 QUIET = """() => !document.querySelector(".bkd-growing, .bkd-engine[data-engine='busy']")"""
 
 
@@ -223,6 +233,8 @@ class Survey:
 
     def _look(self, page, name: str, view: View, visit: Visit) -> None:
         labs = name in with_labs(self._book)
+        if name in attending(self._book):  # drawn behind its lab
+            page.locator(COUNTED["attention views"]).first.wait_for(state="attached")
         visit.counts = {what: page.locator(selector).count() for what, selector in COUNTED.items()}
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         visit.too_wide = page.evaluate(wide)
@@ -230,7 +242,7 @@ class Survey:
         if view.still:
             visit.moving = page.evaluate(MOVING)
         if not view.disk:
-            visit.axe = page.evaluate(AXE)
+            visit.axe = _judged(page)
         if name in chapters(self._book):
             if view.dark:
                 visit.paper = _printed(page)
@@ -244,9 +256,16 @@ class Survey:
         if labs and not view.disk:
             page.set_viewport_size({"width": 360, "height": 1000})
             _turned(page)
-            visit.axe_turned = page.evaluate(AXE)
+            visit.axe_turned = _judged(page)
         visit.violations = page.evaluate("window.violations")
         visit.counts["failed"] = page.locator(COUNTED["failed"]).count()
+
+
+def _judged(page) -> list[str]:
+    """Return what axe-core finds, once the theme has seen what scrolls, a moment after the last change."""
+    with suppress(NotInTime):  # axe-core then says what a keyboard does not reach
+        page.wait_for_function(REACHED, timeout=SOON_MS)
+    return page.evaluate(AXE)
 
 
 def _unreached(page) -> tuple[int, list[str]]:

@@ -25,6 +25,7 @@ def press(page, handle, key: str, times: int) -> None:
 
 
 def test_completions_carry_their_outcome(tour):
+    tour.locator(".bkd-completion").first.wait_for()
     told = tour.locator(".bkd-completion").evaluate_all("all => all.map((one) => one.dataset.outcome)")
     assert told
     assert set(told) <= {"P", "p", "=", "?"}

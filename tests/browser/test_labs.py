@@ -199,7 +199,7 @@ def test_kinds_and_places_that_the_table_lacks_are_said_to_be_missing(opened):
     page, _ = opened(AblationLab(tables.ablation_table()), "ablation")
     turn(page, kind_index=2)
     assert page.locator(".bkd-missing").is_visible()
-    assert "their output on another clean prompt" in page.locator(".bkd-sentence").inner_text()
+    assert "their output on the training prompt" in page.locator(".bkd-sentence").inner_text()
     turn(page, kind_index=0, place_index=1)
     assert "at every token" in page.locator(".bkd-sentence").inner_text()
     assert page.locator(".bkd-missing").is_visible()

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from reading import opened, scroll_through
-from survey import chapters, names
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def attending(book: Path) -> list[str]:
-    """Return the chapters with an attention view, which CircuitsVis draws."""
-    return [name for name in chapters(book) if ">AttentionView<" in (book / name).read_text("utf-8")]
+from survey import attending, chapters, names
 
 
 @pytest.mark.parametrize("view", ["desk", "phone"])
