@@ -97,7 +97,10 @@ def test_a_number_stands_in_the_text_with_its_origin(home):
     pages, warned = build(home, page=f"# P\n\nThe rate is {{ledger}}`{MEASURE}:asr`.\n", entries=ENTRIES)
     assert not warned
     found = re.search(r'<abbr[^>]*title="([^"]*)"[^>]*><a[^>]*href="([^"]*)"[^>]*>(.*?)</a>', pages["page"])
-    assert re.sub(r"<[^>]+>", "", found[3]) == "0.950 [0.900, 1.000], n = 100"
+    shown = re.sub(r"<[^>]+>", "", found[3])
+    assert shown == "0.950 [0.900,\u00a01.000], n\u00a0=\u00a0100", (
+        "a line ends between these and in none of them"
+    )
     for part in (MEASURE, "asr", "test prompts", RUN["command"], RUN["date"]):
         assert part in html.unescape(found[1])
     page, anchor = found[2].split("#")

@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 FORMS = ("full", "value", "interval", "percent")
 _ASKED = re.compile(r"(?P<name>[^:\s|]*):(?P<address>[^\s|]+?)(?:\s+as\s+(?P<form>\S+))?")
+_WHOLE = re.compile(r"\[[^\]]*\]|n = [\d,]+")
 _REPEATS = {"per_draw": "draws", "per_seed": "seeds", "pairs": "pairs"}
 """What a value was repeated over -> the word for it; its ``low`` and ``high`` are then a range."""
 
@@ -243,10 +244,15 @@ def number(env: BuildEnvironment, name: str, address: str, form: str) -> nodes.N
 def linked(text: str, label: str, origin: str) -> nodes.Node:
     """Return text that names its origin on hover and links to a label."""
     link = addnodes.pending_xref(
-        "", nodes.inline("", text),
+        "", nodes.inline("", _breakable(text)),
         refdomain="std", reftype="ref", reftarget=label, refexplicit=True, refwarn=True,
     )  # fmt: skip
     return nodes.abbreviation("", "", link, explanation=origin, classes=["bkd-number"])
+
+
+def _breakable(text: str) -> str:
+    """Return text that a line may end in between a value, its interval and its n, but in none of them."""
+    return _WHOLE.sub(lambda part: part[0].replace(" ", "\u00a0"), text)
 
 
 def complain(message: str, rawtext: str, location: str) -> nodes.Node:
