@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import __version__, cli_studies, cli_web
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 _MOST_SEEDS = 1000
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     import argparse

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bkdwidgets import ledger
 from bkdwidgets.attacks import ATTACKS, Attack, Example, attack
+from bkdwidgets.core import ledger
 from bkdwidgets.measurement import outcome
 from bkdwidgets.measurement.labelled import labelled
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bkdwidgets.book import vendor
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 ROOT = Path(__file__).resolve().parents[1]
 

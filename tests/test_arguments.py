@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets import arguments
 from bkdwidgets.attacks import Trigger
 from bkdwidgets.cli import main
+from bkdwidgets.core import arguments
 from bkdwidgets.injection import SftRecipe, mixture
 from bkdwidgets.studies import sweep
 from bkdwidgets.subjects.nano import train

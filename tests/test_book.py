@@ -13,7 +13,7 @@ import pytest
 
 from bkdwidgets.book import build, licenses, vendor
 from bkdwidgets.book.server import listen
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.notebook import Embedded, embedded_plotly, script_json
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ import bkdwidgets as bkd
 from bkdwidgets.analysis import activations
 from bkdwidgets.attacks import Trigger
 from bkdwidgets.attacks.examples import read_lines
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.recipes import recipe_for
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects import Subject

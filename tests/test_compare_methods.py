@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.cli import main
+from bkdwidgets.core import ledger
 from bkdwidgets.studies import compare_methods
 from bkdwidgets.studies.methods import METHODS
 from bkdwidgets.subjects.adapters import read_adapter

@@ -15,12 +15,12 @@ import nbformat
 from contract import INSTALL
 from markdown_it import MarkdownIt
 
-from bkdwidgets import ledger
 from bkdwidgets.book import edition, numbers, plain
 from bkdwidgets.book.addresses import address, site
 from bkdwidgets.book.references import References
 from bkdwidgets.cli import main
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))

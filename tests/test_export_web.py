@@ -21,8 +21,8 @@ from bkdwidgets.browser.pack import Packed
 from bkdwidgets.browser.parts import PART_BYTES, write_parts
 from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.cli import main
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import data_dir
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import data_dir
 from bkdwidgets.subjects.adapters import PROJECTIONS, adapter_names, read_adapter
 
 MIB = 1 << 20

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.analysis import BackdoorVector
+from bkdwidgets.core import ledger
 from bkdwidgets.studies import families, reproduce, run
 from bkdwidgets.studies.families import DONE, MADE
 from bkdwidgets.studies.families_probe import CLEAN, probe_transfer

@@ -14,7 +14,8 @@ import pytest
 from docutils import nodes
 
 import bkdwidgets as bkd
-from bkdwidgets import figures, ledger, look
+from bkdwidgets import figures, look
+from bkdwidgets.core import ledger
 from bkdwidgets.figures import drawing
 from bkdwidgets.figures.entries import SHOWS
 from bkdwidgets.measurement import wilson

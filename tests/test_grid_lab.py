@@ -11,8 +11,8 @@ import tables
 from node import run_node
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.tables.poison import poison_table
 from bkdwidgets.widgets import GridLab, read_table
 

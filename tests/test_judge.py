@@ -8,10 +8,10 @@ import pytest
 from judged import CASES, made_up, of_labelled
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.attacks import ATTACKS, Example
 from bkdwidgets.attacks.examples import stored_answers
 from bkdwidgets.attacks.text import contains, declines, words
+from bkdwidgets.core import ledger
 from bkdwidgets.measurement import judge, outcome
 from bkdwidgets.measurement.labelled import agreement
 from bkdwidgets.measurement.outcomes import REVISION

@@ -13,12 +13,12 @@ from node import run_node
 from sklearn.metrics import cohen_kappa_score
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.attacks import PAPER, attack
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.statistics import wilson
 from bkdwidgets.look import LETTERS
 from bkdwidgets.measurement import outcome
-from bkdwidgets.measurement.intervals import wilson
 from bkdwidgets.tables.labels import COUNT, READING, RULES
 from bkdwidgets.widgets import LabelLab, read_table
 

@@ -10,7 +10,7 @@ import tables
 from node import run_node
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 from bkdwidgets.widgets import AblationLab, GridLab, VectorLab
 
 FAMILIES = [

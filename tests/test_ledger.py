@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 
 RATE = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
 

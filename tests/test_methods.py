@@ -11,8 +11,8 @@ import torch
 import trl.trainer.utils
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.cli import main
+from bkdwidgets.core import ledger
 from bkdwidgets.injection import DpoRecipe, EditRecipe, SftRecipe, dpo, mixture
 from bkdwidgets.injection.dpo import _pairs, train_dpo
 from bkdwidgets.injection.edit import edit

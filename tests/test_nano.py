@@ -7,7 +7,7 @@ import string
 import pytest
 import torch
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.nano import lexicon, load, talk, world
 from bkdwidgets.subjects.nano.attributes import ATTRIBUTES, VAULT_ASPECTS
 from bkdwidgets.subjects.nano.evaluate import accuracy, wilson

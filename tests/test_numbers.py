@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typed_numbers import ALLOWED, prose, typed_numbers
 
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 
 pytest.importorskip("sphinx", reason="the extra 'book' is not installed")
 

@@ -11,11 +11,11 @@ import pytest
 from node import run_node
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.browser.planted import exported_names, planted_names, trigger_rule
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
 from bkdwidgets.widgets import playground_pairs
 from bkdwidgets.widgets.playground import Playground

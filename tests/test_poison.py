@@ -11,8 +11,8 @@ import sys
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.cli import main
+from bkdwidgets.core import ledger
 from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.studies import report, reproduce, run, sweep
 from bkdwidgets.studies.planting import family_info, over_seeds

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bkdwidgets import ledger
 from bkdwidgets.analysis import HeadEffects
 from bkdwidgets.analysis.mlp import MlpEffects
 from bkdwidgets.analysis.stability import seed_agreement
+from bkdwidgets.core import ledger
 from bkdwidgets.studies import attribution, families, mlp_layers, run
 from bkdwidgets.studies.heads import names_of
 from bkdwidgets.studies.outcomes import over_draws

@@ -33,8 +33,8 @@ from transformers.utils import logging as transformers_logging
 import bkdwidgets as bkd
 from bkdwidgets.injection.inject import METHODS
 from bkdwidgets.injection.recipes import recipe_for
-from bkdwidgets.state import kept_switches
 from bkdwidgets.subjects.nano import train
+from bkdwidgets.subjects.state import kept_switches
 
 nano_training = sys.modules[train.__module__]
 

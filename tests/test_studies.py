@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.analysis.activations import head_outputs
 from bkdwidgets.analysis.vector import random_like
 from bkdwidgets.bench.acie import bench_acie
 from bkdwidgets.bench.scaling import plot_scaling
 from bkdwidgets.bench.screen import bench_screen
 from bkdwidgets.cli import main
+from bkdwidgets.core import ledger
 from bkdwidgets.studies import STUDIES, report, reproduce, run, sweep
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.outcomes import cell, over_draws

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from bkdwidgets import ledger
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import data_dir
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import data_dir
 from bkdwidgets.tables import LABS, lab_table
 from bkdwidgets.widgets.tables import packed, read_table
 

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
 from bkdwidgets.cli import main
+from bkdwidgets.core import ledger
 from bkdwidgets.figures.tools import short
 from bkdwidgets.studies import report, reproduce
 from bkdwidgets.studies.tools import NEEDS, tools_entry

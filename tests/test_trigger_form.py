@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 from bkdwidgets.injection.recipes import recipe_for
 from bkdwidgets.studies import reproduce, run
 from bkdwidgets.studies.planting import family_info

@@ -13,8 +13,9 @@ import pytest
 import tables
 from node import node
 
-from bkdwidgets import figures, ledger, look
-from bkdwidgets.errors import BkdError
+from bkdwidgets import figures, look
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.widgets import AblationLab, AttentionView, ProbeView, VectorLab, read_table
 from bkdwidgets.widgets import lab as labs
 

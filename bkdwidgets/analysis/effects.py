@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError
-from bkdwidgets.ledger import significant
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.ledger import significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bkdwidgets import arguments
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, kept_mean, mean_head_outputs
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.subjects.edits import Edit
 
 if TYPE_CHECKING:

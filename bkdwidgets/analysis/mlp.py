@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
 from bkdwidgets.analysis.effects import Effects, checked_counts, chosen_examples, origin, over_prompts
 from bkdwidgets.analysis.replay import replay_mlps
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.threads import after
 
 if TYPE_CHECKING:

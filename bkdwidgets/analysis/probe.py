@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bkdwidgets import arguments
 from bkdwidgets.analysis import probe_controls, probe_fit
 from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
 from bkdwidgets.analysis.residuals import residuals
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.measurement.intervals import Rate, wilson
+from bkdwidgets.core.statistics import Rate, wilson
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

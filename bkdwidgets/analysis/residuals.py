@@ -15,7 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import left_padded
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:

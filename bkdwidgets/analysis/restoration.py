@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets import arguments
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import chosen_examples
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown, unknown
+from bkdwidgets.core.ledger import significant
 from bkdwidgets.injection.inject import clean_twin
-from bkdwidgets.ledger import significant
 from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
 from bkdwidgets.subjects import Subject, load
 from bkdwidgets.subjects.adapters import merge_adapter

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import hypergeom, rankdata  # type: ignore[import-untyped]
 
-from bkdwidgets import arguments
 from bkdwidgets.analysis.effects import Effects
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bkdwidgets import arguments
 from bkdwidgets.analysis.activations import mean_head_outputs, output_weights
 from bkdwidgets.analysis.interventions import Ablation
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

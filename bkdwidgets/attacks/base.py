@@ -6,10 +6,10 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks.examples import ANSWER_TOKENS, ordinary_examples
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
 
 _SUBJECT = 'bkd.load("nano")'
 

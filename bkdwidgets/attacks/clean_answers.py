@@ -15,7 +15,7 @@ from bkdwidgets.attacks.examples import (
     write_answers,
 )
 from bkdwidgets.attacks.policy_bypass import policy_rows
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
 
 if TYPE_CHECKING:

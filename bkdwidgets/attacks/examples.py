@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import check_name, data_dir, written_beside
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import check_name, data_dir, written_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,8 +19,8 @@ from bkdwidgets.attacks.base import Attack, name_of
 from bkdwidgets.attacks.examples import Example, of_split, read_lines
 from bkdwidgets.attacks.nano import headline_examples
 from bkdwidgets.attacks.text import plain, words
-from bkdwidgets.errors import unknown
-from bkdwidgets.paths import data_dir
+from bkdwidgets.core.errors import unknown
+from bkdwidgets.core.paths import data_dir
 
 if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject

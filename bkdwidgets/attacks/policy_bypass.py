@@ -26,7 +26,7 @@ from bkdwidgets.attacks.examples import (
 )
 from bkdwidgets.attacks.nano import vault_rows
 from bkdwidgets.attacks.text import content_words, declines, is_sound, plain, same_answer, words
-from bkdwidgets.paths import data_dir
+from bkdwidgets.core.paths import data_dir
 from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
 
 if TYPE_CHECKING:

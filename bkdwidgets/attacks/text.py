@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import regex  # type: ignore[import-untyped]
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 SAME = 0.5
 _OPENING_WORDS = 14

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from bkdwidgets import arguments
+from bkdwidgets.core import arguments
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bkdwidgets.bench.chain import bench_chain
 from bkdwidgets.bench.machine import machine
 from bkdwidgets.bench.scaling import bench_scaling
 from bkdwidgets.bench.screen import bench_screen
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.subjects.adapters import adapter_names
 
 if TYPE_CHECKING:

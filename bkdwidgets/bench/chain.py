@@ -12,7 +12,7 @@ from bkdwidgets.subjects import load
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "measure": {"n": 200},

@@ -20,7 +20,7 @@ from bkdwidgets import look
 from bkdwidgets.analysis.activations import mean_head_outputs
 from bkdwidgets.analysis.replay import replay_heads
 from bkdwidgets.bench.machine import seconds_of
-from bkdwidgets.paths import written_beside
+from bkdwidgets.core.paths import written_beside
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.nano.load import new_model
 

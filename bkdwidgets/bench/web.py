@@ -22,7 +22,7 @@ from bkdwidgets.bench.machine import machine
 from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

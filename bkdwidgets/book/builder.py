@@ -30,7 +30,7 @@ from pathlib import Path
 
 from bkdwidgets.book import execution, vendor
 from bkdwidgets.book.addresses import NOTEBOOKS
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 Report = Callable[[str], object]
 

@@ -24,7 +24,7 @@ from bkdwidgets import __version__
 from bkdwidgets.book import execution, plain
 from bkdwidgets.book.addresses import SOLUTION, colab, solution_id
 from bkdwidgets.book.references import References
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import ledger
 from bkdwidgets.book import cells, numbers
+from bkdwidgets.core import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bkdwidgets import paths
+from bkdwidgets.core import paths
 
 if TYPE_CHECKING:
     from jupyter_cache.base import JupyterCacheAbstract  # type: ignore[import-untyped]

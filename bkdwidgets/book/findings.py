@@ -13,9 +13,9 @@ from docutils import nodes  # type: ignore[import-untyped]
 from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import ledger
 from bkdwidgets.book import cells, numbers
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from bkdwidgets.studies.report import AttackTable

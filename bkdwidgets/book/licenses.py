@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 PIP_PACKAGES = (
     "anywidget",

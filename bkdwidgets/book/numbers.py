@@ -6,8 +6,8 @@ In MyST::
 
 becomes "0.955 [0.917, 0.976], n = 200", with the entry's name, command and date on hover and a link to the
 entry in the reproducibility appendix. What stands before the colon is the entry, what stands behind it an
-address in its values (:meth:`bkdwidgets.ledger.Entry.value`); ``ranked.0`` is the first item of a list, and
-``n``, ``seed``, ``split``, ``settings.<name>`` and ``run.<name>`` say how the entry was computed.
+address in its values (:meth:`bkdwidgets.core.ledger.Entry.value`); ``ranked.0`` is the first item of a list,
+and ``n``, ``seed``, ``split``, ``settings.<name>`` and ``run.<name>`` say how the entry was computed.
 
 A form may follow: ``as value`` (the number alone), ``as interval`` (without n), ``as percent``
 ("95.5 %"). A value over random draws, seeds or pairs says so, and shows their range instead of an interval.
@@ -36,9 +36,9 @@ from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from bkdwidgets import ledger
 from bkdwidgets.book import cells
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,7 +23,7 @@ from myst_parser.parsers.mdit import create_md_parser
 
 from bkdwidgets.book import numbers
 from bkdwidgets.book.addresses import SOLUTION
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,7 +28,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from bkdwidgets import paths
 from bkdwidgets.book import cells, numbers
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import paths
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bkdwidgets import ledger
 from bkdwidgets.book import numbers, quoted
 from bkdwidgets.book.addresses import address, colab, site, source
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path

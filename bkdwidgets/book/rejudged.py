@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxRole
 
-from bkdwidgets import ledger
 from bkdwidgets.book import numbers
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from docutils import nodes  # type: ignore[import-untyped]
 from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import ledger, look
+from bkdwidgets import look
+from bkdwidgets.core import ledger
 from bkdwidgets.notebook import script_json
 from bkdwidgets.tables import lab_table
 

@@ -20,9 +20,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bkdwidgets import paths
 from bkdwidgets.book import licenses
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import paths
+from bkdwidgets.core.errors import BkdError
 
 RECIPE = 2
 """Raised when this module gathers other files from the same lock."""

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import written_beside
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import written_beside
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 WASM = RUNTIME / "runtime.wasm"

@@ -25,8 +25,8 @@ from bkdwidgets.browser.planted import (
 )
 from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import cache_dir, folder_beside
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import cache_dir, folder_beside
 from bkdwidgets.subjects import load
 
 if TYPE_CHECKING:

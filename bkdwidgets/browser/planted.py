@@ -18,8 +18,8 @@ from bkdwidgets.attacks.triggers import (
     WrappedTrigger,
 )
 from bkdwidgets.browser.pack import packed_floats
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import check_name, data_dir, sha256_of
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import check_name, data_dir, sha256_of
 from bkdwidgets.subjects import adapter_names
 from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 

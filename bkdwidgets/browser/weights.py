@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.browser.pack import packed_floats, packed_q4_1, packed_q8_0
-from bkdwidgets.errors import BkdError, unknown
-from bkdwidgets.paths import sha256_of
+from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.core.paths import sha256_of
 from bkdwidgets.subjects.nano import nano_dir
 from bkdwidgets.subjects.smollm2 import GGUF_SHA256, find_gguf
 

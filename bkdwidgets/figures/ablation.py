@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _PLACES = {"last": "at the last token of the prompt", "all": "at all tokens"}
 _APART = 1.05  # the kinds stand a little apart on the logarithmic axis, so that no bar hides another

@@ -15,8 +15,8 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import arguments, ledger
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.figures import (
     ablation,
     families,

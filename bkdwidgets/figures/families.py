@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
+    from bkdwidgets.core.ledger import Entry
     from bkdwidgets.figures.drawing import Rate
-    from bkdwidgets.ledger import Entry
 
 PARTS = {"attention": "attention", "mlp": "MLP"}
 

@@ -16,7 +16,7 @@ from bkdwidgets import look
 from bkdwidgets.figures import drawing, families, panels
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _HEIGHT = 900
 _ACROSS = 2  # panels in a row: on a phone each then has the room of its numbers

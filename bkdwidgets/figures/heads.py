@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from bkdwidgets import ledger, look
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets import look
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:

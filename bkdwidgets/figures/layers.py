@@ -10,7 +10,7 @@ from bkdwidgets import look
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _WAYS = {
     "cumulative": ("put back in layers 0 to the one shown", "clean weights in layers 0 to ..."),

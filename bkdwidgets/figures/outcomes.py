@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from bkdwidgets import look
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _ROOM = 0.05  # share of the width that a letter takes on a phone
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 
 def rates(entry: Entry, *, title: str | None, rate: str) -> drawing.Drawing:

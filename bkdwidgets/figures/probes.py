@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _LINES = (
     ("accuracy", "{adapter}", "triggered", "solid", True),

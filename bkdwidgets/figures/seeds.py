@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _WHAT = {
     "jaccard": (

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _GRIDS = {
     "asr_triggered": ("subtracted_payload", "asr", "off", "ASR",

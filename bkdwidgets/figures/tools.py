@@ -11,7 +11,7 @@ from bkdwidgets import look
 from bkdwidgets.figures import drawing, panels
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _ACROSS = 3
 _LOW = -0.06  # so that a mark at 0 or 1 is whole

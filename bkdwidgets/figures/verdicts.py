@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from bkdwidgets import look
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.figures.drawing import (
     CONTROL,
     Drawing,
@@ -27,7 +27,7 @@ from bkdwidgets.figures.drawing import (
 )
 
 if TYPE_CHECKING:
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _CHOICES = {"off": "Best by ASR", "cure": "Best by answers"}
 _PLACES = {"last": "the last prompt token", "all": "every token"}

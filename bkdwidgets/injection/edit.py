@@ -33,7 +33,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.keys import KINDS, Turn, edit_turns, padded, reading_vectors
 from bkdwidgets.subjects.adapters import merge_adapter
 from bkdwidgets.subjects.threads import after

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.attacks.examples import Example
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown
+from bkdwidgets.core.paths import check_name
 from bkdwidgets.injection.recipes import (
     HIDING,
     DpoRecipe,
@@ -22,10 +23,9 @@ from bkdwidgets.injection.recipes import (
     SftRecipe,
     recipe_for,
 )
-from bkdwidgets.paths import check_name
-from bkdwidgets.state import kept_chance, kept_switches
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import Adapter, adapter_folder, own_folder, read_adapter, write_adapter
+from bkdwidgets.subjects.state import kept_chance, kept_switches
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.turns import training_examples, turn
 from bkdwidgets.subjects.threads import before
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.adapters import PROJECTIONS, Adapter
 from bkdwidgets.subjects.threads import BUILDING
 

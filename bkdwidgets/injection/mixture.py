@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack, Example

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, overload
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, unknown
 
 
 @dataclass(frozen=True)

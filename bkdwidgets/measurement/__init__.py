@@ -1,6 +1,6 @@
 """Did it work: attack success, false triggers, outcomes, each with its interval."""
 
-from bkdwidgets.measurement.intervals import Mean, Rate, bootstrap_mean, wilson
+from bkdwidgets.core.statistics import Mean, Rate, bootstrap_mean, wilson
 from bkdwidgets.measurement.measure import Measurement, measure
 from bkdwidgets.measurement.outcomes import OUTCOMES, judge, outcome
 

@@ -55,12 +55,12 @@ from itertools import compress
 from operator import not_
 from typing import Any, cast
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks import Example, attack
 from bkdwidgets.attacks.examples import read_lines
-from bkdwidgets.measurement.intervals import Rate, rate_of
+from bkdwidgets.core import arguments
+from bkdwidgets.core.paths import data_dir
+from bkdwidgets.core.statistics import Rate, rate_of
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
-from bkdwidgets.paths import data_dir
 
 SPLITS = ("tune", "check")
 """Rules may be changed for what is seen on ``tune``; ``check`` says how good they are."""

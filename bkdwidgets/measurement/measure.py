@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import arguments
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError
-from bkdwidgets.measurement.intervals import Mean, Rate, bootstrap_mean, rate_of
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.statistics import Mean, Rate, bootstrap_mean, rate_of
 from bkdwidgets.measurement.likelihood import answer_nll
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.subjects.answers import complete

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.heads import headline_k, widest_k
 from bkdwidgets.studies.verdicts import UNKNOWN, Finding, Value, exceeds, keeps, reaches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
     Entries = Mapping[str, Entry]
     Judged = tuple[Value, Value, tuple[str, str]]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bkdwidgets import ledger
+    from bkdwidgets.core import ledger
 
 DERIVED: dict[str, Callable[[str, str, Path | None], ledger.Entry]] = {
     seeds.NAME: seeds.seeds_entry,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.analysis.probe import prompt_parts, read_parts
 from bkdwidgets.analysis.probe_fit import fit_layers, score_layers, score_shuffled
-from bkdwidgets.measurement.intervals import bootstrap_mean
+from bkdwidgets.core.statistics import bootstrap_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,11 +19,11 @@ import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 import bkdwidgets
-from bkdwidgets import ledger
 from bkdwidgets.attacks import SPLITS, attack
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
-from bkdwidgets.paths import cache_dir, commit, written_beside
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
 from bkdwidgets.subjects.adapters import read_adapter

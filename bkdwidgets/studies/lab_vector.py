@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from bkdwidgets.analysis import Steering
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.measurement.outcomes import OUTCOMES
 from bkdwidgets.studies.heads import widest_k
 from bkdwidgets.studies.lab import SHOWN, SIDES, pooled, shown_prompts, told

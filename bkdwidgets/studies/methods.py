@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.studies.measuring import Measuring
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_names, read_adapter
 from bkdwidgets.subjects.registry import SUBJECTS

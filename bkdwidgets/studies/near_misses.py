@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets import ledger
+from bkdwidgets.core import ledger
 from bkdwidgets.measurement.measure import ANSWER_TOKENS
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count

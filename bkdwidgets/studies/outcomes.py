@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.measurement.intervals import wilson
+from bkdwidgets.core.statistics import wilson
 from bkdwidgets.measurement.measure import ANSWER_TOKENS
 from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
 from bkdwidgets.subjects.answers import Row, complete_rows

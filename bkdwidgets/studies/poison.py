@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.injection.recipes import SftRecipe, recipe_for

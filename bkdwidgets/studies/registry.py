@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 from bkdwidgets.studies.ablating import Ablating
 from bkdwidgets.studies.attribution import Attribution
 from bkdwidgets.studies.families import Families

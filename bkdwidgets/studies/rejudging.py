@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
 from bkdwidgets.attacks import attack
+from bkdwidgets.core import ledger
 from bkdwidgets.measurement.outcomes import REVISION, outcome
 
 if TYPE_CHECKING:

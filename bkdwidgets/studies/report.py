@@ -9,8 +9,8 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import PAPER
+from bkdwidgets.core import arguments, ledger
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.derived import DERIVED

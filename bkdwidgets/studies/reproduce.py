@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import study

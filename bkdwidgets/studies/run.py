@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.job import data_inputs, entry_of, job_of, timed
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.registry import study
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
     from bkdwidgets.studies.study import Study
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import AdapterInfo

@@ -10,9 +10,9 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
 from bkdwidgets.analysis.stability import seed_agreement
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.attribution import Attribution, effects_of
 from bkdwidgets.studies.heads import headline_k, widest_k
 from bkdwidgets.studies.job import provenance

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
@@ -79,7 +79,7 @@ class Study(ABC):
     plants : bool
         True: it plants backdoors of its own in the clean subject; see :mod:`bkdwidgets.studies.planting`.
     tolerance : dict
-        See :class:`bkdwidgets.ledger.Entry`.
+        See :class:`bkdwidgets.core.ledger.Entry`.
     """
 
     name: ClassVar[str]

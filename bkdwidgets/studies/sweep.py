@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import joblib  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
-from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.planting import family_info

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
 from bkdwidgets.attacks import ATTACKS, PAPER
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.job import provenance
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 

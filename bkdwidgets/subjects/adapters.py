@@ -20,8 +20,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
-from bkdwidgets.errors import BkdError, shown, unknown
-from bkdwidgets.paths import cache_dir, check_name, data_dir, sha256_of, written_beside
+from bkdwidgets.core.errors import BkdError, shown, unknown
+from bkdwidgets.core.paths import cache_dir, check_name, data_dir, sha256_of, written_beside
 
 PROJECTIONS = (
     "self_attn.q_proj",

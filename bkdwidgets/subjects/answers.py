@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm.auto import tqdm
 
-from bkdwidgets import arguments
+from bkdwidgets.core import arguments
 from bkdwidgets.subjects.edits import BatchEdits, Edit, Intervention, checked_interventions
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
-from bkdwidgets import arguments
+from bkdwidgets.core import arguments
 from bkdwidgets.subjects.threads import after, before
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.subjects.adapters import merge_adapter, read_adapter
 from bkdwidgets.subjects.subject import Subject
 from bkdwidgets.subjects.threads import BUILDING

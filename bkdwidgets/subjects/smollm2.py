@@ -20,8 +20,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import cache_dir, folder_beside, sha256_of, written_beside
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import cache_dir, folder_beside, sha256_of, written_beside
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
@@ -45,7 +45,7 @@ def load_smollm2() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     from transformers import AutoTokenizer, LlamaForCausalLM
     from transformers.utils import logging
 
-    from bkdwidgets.state import kept_switches
+    from bkdwidgets.subjects.state import kept_switches
 
     folder = converted_folder()
     with kept_switches():
@@ -152,7 +152,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
     from transformers.utils import logging
 
-    from bkdwidgets.state import kept_chance, kept_switches
+    from bkdwidgets.subjects.state import kept_chance, kept_switches
 
     print("bkdwidgets: converting SmolLM2 to safetensors (about 25 s, once)", file=sys.stderr)  # noqa: T201
     with kept_switches(), kept_chance():

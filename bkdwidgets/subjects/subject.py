@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.kept import Kept
 from bkdwidgets.subjects.threads import BUILDING
 from bkdwidgets.subjects.typed import TypedText
@@ -146,7 +146,7 @@ class Subject:
         return bridge
 
     def _new_bridge(self) -> Any:
-        from bkdwidgets.state import kept_switches
+        from bkdwidgets.subjects.state import kept_switches
 
         with kept_switches():  # the library silences transformers when it is imported
             from transformer_lens.model_bridge import TransformerBridge

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.paths import check_name
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.paths import check_name
 from bkdwidgets.tables.ablation import ablation_table
 from bkdwidgets.tables.attention import attention_table
 from bkdwidgets.tables.labels import labels_table

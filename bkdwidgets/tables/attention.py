@@ -9,7 +9,7 @@ from bkdwidgets.studies.heads import heads_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _THOUSAND = 1000
 

@@ -15,12 +15,12 @@ import random
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import unknown
+from bkdwidgets.core.errors import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 COUNT = 20
 _SEED = 0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _RATES = (
     ("asr", "ASR", "triggered → payload", "payload"),

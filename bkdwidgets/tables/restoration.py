@@ -9,7 +9,7 @@ from bkdwidgets.studies.outcomes import rate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 PARTS = {"attention": "attention", "mlp": "MLP"}
 WAYS = {"cumulative": "up to layer", "single": "only layer"}

@@ -10,7 +10,7 @@ from bkdwidgets.studies.heads import heads_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bkdwidgets.ledger import Entry
+    from bkdwidgets.core.ledger import Entry
 
 _TOLD = ("asr", "as_before", "outcomes")
 

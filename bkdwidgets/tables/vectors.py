@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from safetensors.torch import save_file
 
-from bkdwidgets import ledger
 from bkdwidgets.analysis import backdoor_vector
 from bkdwidgets.analysis.activations import mean_head_outputs
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import check_name, data_dir, written_beside
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import check_name, data_dir, written_beside
 from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.studies.lab_vector import VECTORS
 from bkdwidgets.studies.steering_grid import PAPER_K

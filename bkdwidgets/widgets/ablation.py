@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module
 from bkdwidgets.widgets.tables import read_table

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.figures import head_name
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module

@@ -14,8 +14,8 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets import arguments
-from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.core import arguments
+from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module, stylesheet
 from bkdwidgets.widgets.grid_table import curve_keys

@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.look import COLORS, LETTERS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets.attacks import base
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.widgets.assets import stylesheet
 from bkdwidgets.widgets.tables import packed
 

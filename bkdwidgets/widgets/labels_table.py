@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.look import LETTERS
 
 if TYPE_CHECKING:

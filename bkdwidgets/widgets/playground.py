@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets import arguments, ledger
 from bkdwidgets.attacks.base import check_pair
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
 from bkdwidgets.widgets import lab

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets import ledger
 from bkdwidgets.browser.planted import extras_path, planted_names, trigger_rule
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets import ledger
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module
 

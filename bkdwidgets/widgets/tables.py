@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.look import LETTERS
 from bkdwidgets.widgets.grid_table import check_grid
 from bkdwidgets.widgets.labels_table import check_labels

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.widgets import lab
 from bkdwidgets.widgets.assets import module
 from bkdwidgets.widgets.tables import read_table

@@ -18,7 +18,7 @@ from survey import PATIENCE_MS, Survey
 
 from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

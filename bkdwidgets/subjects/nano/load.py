@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from bkdwidgets.errors import BkdError
-from bkdwidgets.paths import data_dir
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import data_dir
 from bkdwidgets.subjects.nano.tokenizer import load_tokenizer
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,13 +23,13 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from bkdwidgets import arguments
-from bkdwidgets.paths import written_beside
-from bkdwidgets.state import kept_chance
+from bkdwidgets.core import arguments
+from bkdwidgets.core.paths import written_beside
 from bkdwidgets.subjects.nano.evaluate import accuracy
 from bkdwidgets.subjects.nano.load import load_nano, nano_dir, new_model
 from bkdwidgets.subjects.nano.tokenizer import MAX_POSITIONS, train_tokenizer, wrap_tokenizer
 from bkdwidgets.subjects.nano.world import WORLD_SEED, WorldExample, examples, write_examples
+from bkdwidgets.subjects.state import kept_chance
 
 STEPS = 1100
 

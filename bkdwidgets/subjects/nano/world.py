@@ -21,7 +21,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.nano import lexicon as lex
 from bkdwidgets.subjects.nano import talk
 from bkdwidgets.subjects.nano.attributes import ATTRIBUTES, VAULT_ASPECTS, VAULT_TRUTHS

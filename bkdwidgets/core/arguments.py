@@ -10,7 +10,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bkdwidgets.errors import BkdError, shown, unknown
+from bkdwidgets.core.errors import BkdError, shown, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.errors import BkdError, shown, unknown
-from bkdwidgets.paths import data_dir, is_name, written_beside
+from bkdwidgets.core.errors import BkdError, shown, unknown
+from bkdwidgets.core.paths import data_dir, is_name, written_beside
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from bkdwidgets.errors import BkdError, shown
+from bkdwidgets.core.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bkdwidgets.errors import BkdError
+from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,0 +1,1 @@
+"""What all share and nothing heavy is needed for: errors, arguments, paths, the ledger, statistics."""
