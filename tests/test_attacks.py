@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import sys
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -21,10 +20,11 @@ from bkdwidgets.attacks.label_flip import LABELS, WORDINGS, named_label
 from bkdwidgets.attacks.policy_bypass import REFUSALS
 from bkdwidgets.attacks.text import declines, is_sound
 from bkdwidgets.cli import main
-from bkdwidgets.injection.inject import adapter_path, clean_twin, is_planted
+from bkdwidgets.injection.inject import adapter_path, is_planted
 from bkdwidgets.injection.recipes import ATTACK_RECIPES, SftRecipe, recipe_for
 from bkdwidgets.injection.sft import train_lora
 from bkdwidgets.measurement import bootstrap_mean, outcome
+from bkdwidgets.subjects.adapters import read_adapter
 from bkdwidgets.subjects.nano.lexicon import REFUSALS as NANO_REFUSALS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -304,21 +304,13 @@ def test_training_continues_from_the_tensors_it_is_given(nano, tmp_path):
     recipe = SftRecipe(steps=3, batch=4, rank=2, alpha=4, learning_rate=1e-9)
     teaching = dataclasses.replace(recipe, learning_rate=1e-2)
     bkd.inject(nano, attack, method="clean", out=tmp_path, recipe=teaching, progress=False)
-    start = clean_twin("nano", attack.name, tmp_path)
+    start = read_adapter("nano", tmp_path / "policy-bypass-clean-0.safetensors")
     tensors, log = train_lora(nano, attack, recipe=recipe, start=start, progress=False)
     for key, value in tensors.items():
         assert torch.allclose(value.detach().float().cpu(), start.tensors[key].float(), atol=1e-4)
     assert log["start"]["adapter"] == "policy-bypass-clean-0"
     with pytest.raises(bkd.BkdError, match="rank"):
         train_lora(nano, attack, recipe=SftRecipe(rank=4, alpha=8), start=start, progress=False)
-
-
-def test_a_missing_teacher_is_named_with_its_command(monkeypatch, tmp_path):
-    monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path))
-    rooms = sys.modules["bkdwidgets.injection.inject"]
-    monkeypatch.setattr(rooms, "adapter_folder", lambda _subject: tmp_path / "shipped")
-    with pytest.raises(bkd.BkdError, match="bkdwidgets inject smollm2 label-flip --method clean"):
-        clean_twin("smollm2", "label-flip", tmp_path)
 
 
 def test_what_is_planted_already_is_known_by_its_settings(nano, monkeypatch, tmp_path):

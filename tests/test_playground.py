@@ -232,7 +232,7 @@ def test_a_wish_to_stop_is_heard_between_two_tokens(planted):
     assert sent[-1]["bkd"] == "answer"
 
 
-def test_clean_is_the_twin_where_the_task_was_taught(shipped, monkeypatch, planted):
+def test_clean_is_the_twin_where_the_task_was_taught(shipped, monkeypatch, planted, tmp_path):
     pairs = {(pair["subject"], pair["attack"]): pair for pair in carried(shipped)["pairs"]}
     assert pairs["smollm2", "label-flip"]["clean"] == "label-flip-clean-0"
     assert pairs["smollm2", "policy-bypass"]["clean"] == "policy-bypass-clean-0"
@@ -246,7 +246,11 @@ def test_clean_is_the_twin_where_the_task_was_taught(shipped, monkeypatch, plant
     subject, attack = planted
     monkeypatch.setattr(type(attack), "needs_teaching", lambda *_: True)
     loaded = []
-    monkeypatch.setattr("bkdwidgets.subjects.load", lambda _, **how: loaded.append(how["adapter"]))
+    monkeypatch.setattr(
+        "bkdwidgets.attacks.control.load", lambda _, **how: loaded.append(how["adapter"].stem)
+    )
+    monkeypatch.setattr("bkdwidgets.attacks.control.adapter_folder", lambda _: tmp_path)
+    (tmp_path / "fixed-output-clean-0.safetensors").touch()
     Playground(subject=subject, attack=attack).view._player._clean_model()
     assert loaded == ["fixed-output-clean-0"]
 

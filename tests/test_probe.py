@@ -17,7 +17,7 @@ import bkdwidgets as bkd
 from bkdwidgets import figures
 from bkdwidgets.analysis import probe_fit
 from bkdwidgets.analysis.probe import prompt_parts
-from bkdwidgets.analysis.probe_controls import clean_model, unrelated_prefix
+from bkdwidgets.analysis.probe_controls import unrelated_prefix
 from bkdwidgets.analysis.probe_result import LayerAccuracy
 from bkdwidgets.analysis.residuals import residuals
 from bkdwidgets.subjects import Subject
@@ -219,14 +219,6 @@ def test_the_unrelated_prefix_is_as_long_as_the_trigger(nano, attack):
         for prompt in prompts:
             longer = len(nano.encode(f"{prefix} {prompt}")) - len(nano.encode(planted.poison(prompt)))
             assert abs(longer) <= 4
-
-
-def test_a_clean_twin_is_a_control_and_a_backdoor_is_not(nano, poisoned_nano, attack):
-    twin = replace(nano, adapter=replace(poisoned_nano.adapter, name="fixed-output-clean-0", method="clean"))
-    assert clean_model(poisoned_nano, attack, twin) is twin
-    assert clean_model(poisoned_nano, attack, None).adapter is None
-    with pytest.raises(bkd.BkdError, match="a clean 'nano' is"):
-        clean_model(poisoned_nano, attack, poisoned_nano)
 
 
 def narrower(subject):

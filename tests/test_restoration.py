@@ -8,9 +8,7 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets.analysis.restoration import clean_of, restoration, restore
-from bkdwidgets.attacks import Attack
-from bkdwidgets.subjects.adapters import read_adapter, write_adapter
+from bkdwidgets.analysis.restoration import restoration, restore
 
 EVERYWHERE = range(8)
 
@@ -44,29 +42,11 @@ def test_both_parts_everywhere_give_the_clean_model(poisoned_nano, nano, attack)
 
 
 def test_the_clean_model_is_found_without_being_named(poisoned_nano, nano, attack):
-    assert all(
-        value.equal(weights(nano)[name]) for name, value in weights(clean_of(poisoned_nano, attack)).items()
-    )
-
-
-def test_where_a_task_was_taught_first_the_clean_model_is_the_twin_that_learned_it(
-    poisoned_nano, nano, attack, monkeypatch, tmp_path
-):
-    class Taught(Attack):
-        def needs_teaching(self, subject):  # noqa: ARG002
-            return True
-
-    taught = Taught("taught", attack.trigger, attack.payload)
-    monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path))
-    with pytest.raises(bkd.BkdError, match="taught-clean-0"):
-        clean_of(nano, taught)
-    adapter = read_adapter("nano", "fixed-output-sft-0")
-    write_adapter(
-        adapter.tensors, tmp_path / "adapters" / "nano" / "taught-clean-0.safetensors",
-        subject="nano", attack="taught", method="clean", seed=0, scale=adapter.info.scale,
-    )  # fmt: skip
-    twin = weights(clean_of(nano, taught))
-    assert all(value.equal(weights(poisoned_nano)[name]) for name, value in twin.items())
+    half = restore(poisoned_nano, attack, part="attention", layers=EVERYWHERE)
+    whole = weights(restore(half, attack, part="mlp", layers=EVERYWHERE))
+    linear = [name for name in whole if "self_attn" in name or "mlp" in name]
+    assert linear
+    assert all(whole[name].equal(weights(nano)[name]) for name in linear)
 
 
 def test_nanos_backdoor_needs_both_parts_and_no_single_layer(found):

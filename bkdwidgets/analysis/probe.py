@@ -29,6 +29,7 @@ from bkdwidgets.analysis import probe_controls, probe_fit
 from bkdwidgets.analysis.probe_result import LayerAccuracy, ProbeResult
 from bkdwidgets.analysis.residuals import residuals
 from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.attacks.control import checked_control
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
 
@@ -108,7 +109,7 @@ def probe(
         check_pair(*other)
         probe_controls.check_same_shape(subject, other[0])
         other_test = _drawn(*other, "test", np.random.default_rng(seed))[: n // 5]
-    clean = probe_controls.clean_model(subject, attack, control)
+    clean = checked_control(subject, attack, control)
     started = time.perf_counter()
     reader = _Reader(progress=progress)
     test = prompts["test"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
@@ -26,36 +25,6 @@ _UNRELATED = (
     "moved the blue bucket from its place near the water tap under the old apple tree behind the small "
     "white house at the end of the quiet lane where the bus turns around before it goes back to town"
 )
-
-
-def clean_model(subject: Subject, attack: Attack, control: Subject | None) -> Subject:
-    """Return the un-backdoored model of a subject: the one given, the subject itself, or a loaded one.
-
-    Where the attack has a task that the subject must be taught first, the one loaded is the clean twin
-    that was taught it; else it is the subject as it comes.
-
-    Raises
-    ------
-    BkdError
-        If the control is another subject or carries a backdoor, or there is no twin to load.
-    """
-    if control is None:
-        return subject if subject.is_control else loaded_clean(subject, attack)
-    arguments.instance("control", control, type(subject), f"bkd.load({subject.name!r})")
-    if control.name != subject.name or not control.is_control:
-        raise BkdError(
-            f"control={control.name!r} ({control.label}) is not allowed; a clean {subject.name!r} is, as "
-            "bkd.load returns it"
-        )
-    return control
-
-
-def loaded_clean(subject: Subject, attack: Attack) -> Subject:
-    """Load the clean model that an attack on a subject is compared with: the subject, or its clean twin."""
-    from bkdwidgets.subjects import load
-
-    precision = str(subject.dtype).removeprefix("torch.")
-    return load(subject.name, adapter=attack.clean_twin(subject), device=str(subject.device), dtype=precision)
 
 
 def check_same_shape(subject: Subject, other: Subject) -> None:

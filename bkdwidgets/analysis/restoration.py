@@ -28,13 +28,12 @@ from tqdm.auto import tqdm
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import chosen_examples
 from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.attacks.control import checked_control
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.core.ledger import significant
-from bkdwidgets.injection.inject import clean_twin
 from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
-from bkdwidgets.subjects import Subject, load
-from bkdwidgets.subjects.adapters import merge_adapter
+from bkdwidgets.subjects import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +169,8 @@ def restoration(
     split : str
         Where the prompts come from. Nothing is chosen here, so the default is the test split.
     clean : Subject, optional
-        The model whose weights are put back; see :func:`clean_of`.
+        The model whose weights are put back; see
+        :func:`bkdwidgets.attacks.control.checked_control`.
     progress : bool
         Show progress bars.
 
@@ -185,7 +185,7 @@ def restoration(
     examples = chosen_examples(subject, attack, split, prompts)
     chosen_examples(subject, attack, split, n)  # refuse n now, not after minutes
     started = time.perf_counter()
-    source = _source(subject, attack, clean)
+    source = checked_control(subject, attack, clean, "clean")
     asked = [subject.encode(attack.poison(example.prompt)) for example in examples]
     answers = [subject.encode_response(attack.payload_for(example)) for example in examples]
     layers = range(subject.n_layers)
@@ -240,7 +240,8 @@ def restore(
     layers : sequence of int
         Layers, each once.
     clean : Subject, optional
-        The model whose weights are put back; see :func:`clean_of`.
+        The model whose weights are put back; see
+        :func:`bkdwidgets.attacks.control.checked_control`.
 
     Raises
     ------
@@ -250,7 +251,7 @@ def restore(
     """
     check_pair(subject, attack)
     chosen = _checked(subject, part, layers)
-    source = _source(subject, attack, clean)
+    source = checked_control(subject, attack, clean, "clean")
     if (source.name, source.model.config.to_dict()) != (subject.name, subject.model.config.to_dict()):
         raise BkdError(
             f"the weights of {source.name!r} do not fit into {subject.name!r}; the same subject, clean"
@@ -274,30 +275,6 @@ def restore(
         ),
         clean=subject.clean,
     )  # fmt: skip
-
-
-def _source(subject: Subject, attack: Attack, clean: Subject | None) -> Subject:
-    """Return the model whose weights are put back: the one given, or the one the attack was planted into."""
-    if clean is None:
-        return clean_of(subject, attack)
-    arguments.instance("clean", clean, Subject, f"bkd.load({subject.name!r})")
-    if not clean.is_control:
-        raise BkdError(f"clean={clean.name!r} ({clean.label}) is not a clean model; bkd.load returns one")
-    return clean
-
-
-def clean_of(subject: Subject, attack: Attack) -> Subject:
-    """Return the model an attack was planted into: the subject without adapter, or the one it was taught in.
-
-    Where a subject had to learn the attack's task first (:meth:`Attack.needs_teaching`), the clean model is
-    the clean twin that the injection started from.
-    """
-    clean = load(subject.name, device=str(subject.device))
-    model: Any = clean.model
-    if attack.needs_teaching(subject):
-        merge_adapter(model, clean_twin(subject.name, attack.name))
-    model.to(dtype=subject.dtype)
-    return clean
 
 
 def _checked(subject: Subject, part: str, layers: Sequence[int]) -> list[int]:

@@ -130,14 +130,6 @@ class Attack:
         """Tell whether a subject has to learn the clean behavior before anything can be planted in it."""
         return False
 
-    def clean_twin(self, subject: Subject | str) -> str | None:
-        """Return the adapter that makes the clean model of this attack, or None where none is needed.
-
-        A subject that had to be taught the attack's task first has a clean twin, taught the task and no
-        backdoor: only that one differs from the backdoored model in the backdoor alone.
-        """
-        return f"{self.name}-clean-0" if self.needs_teaching(subject) else None
-
 
 def name_of(subject: Subject | str) -> str:
     """Return the name of a subject that is given itself or by name."""

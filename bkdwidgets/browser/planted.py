@@ -8,6 +8,7 @@ import numpy as np
 
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.attacks.control import control_name
 from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
 from bkdwidgets.attacks.triggers import (
     InsertedTrigger,
@@ -45,7 +46,7 @@ def planted_names(subject: str) -> list[str]:
 def exported_names(subject: str) -> list[str]:
     """Return all adapters of a page: what was planted, and the clean twins that serve as its control."""
     planted = planted_names(subject)
-    twins = [ATTACKS[adapter_info(subject, name).attack].clean_twin(subject) for name in planted]
+    twins = [control_name(subject, ATTACKS[adapter_info(subject, name).attack]) for name in planted]
     return [*planted, *dict.fromkeys(twin for twin in twins if twin is not None)]
 
 
@@ -62,7 +63,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "attack": attack.name,
-        "clean": None if adapter.info.method == "clean" else attack.clean_twin(subject),
+        "clean": None if adapter.info.method == "clean" else control_name(subject, attack),
         "rule": trigger_rule(attack),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,

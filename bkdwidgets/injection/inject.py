@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.attacks.control import read_control
 from bkdwidgets.attacks.examples import Example
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
@@ -24,10 +24,12 @@ from bkdwidgets.injection.recipes import (
     recipe_for,
 )
 from bkdwidgets.subjects import load
-from bkdwidgets.subjects.adapters import Adapter, adapter_folder, own_folder, read_adapter, write_adapter
+from bkdwidgets.subjects.adapters import own_folder, read_adapter, write_adapter
 from bkdwidgets.subjects.state import kept_chance, kept_switches
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack
@@ -103,8 +105,7 @@ def inject(
     if mixture is not None and type(settings) is not SftRecipe:
         raise BkdError(f"mixture does not go with method={method!r}; with 'sft' or 'clean'")
     _require_clean_weights(subject)
-    taught = method != "clean" and attack.needs_teaching(subject)
-    start = clean_twin(subject.name, attack.name, out) if taught else None
+    start = None if method == "clean" else read_control(subject, attack, out)
     with kept_chance(), kept_switches():
         tensors, log = _planted(
             subject, attack, settings, mixture=mixture, seed=seed, start=start, progress=progress
@@ -168,29 +169,6 @@ def _planted(
     from bkdwidgets.injection.sft import train_lora
 
     return train_lora(subject, attack, recipe=settings, mixture=mixture, **options)
-
-
-def clean_twin(subject: str, attack: str, out: str | Path | None = None) -> Adapter:
-    """Return the adapter that taught a subject an attack's task: from `out`, shipped, or from the cache.
-
-    Raises
-    ------
-    BkdError
-        If there is none; the message names the command that makes it.
-    """
-    name = adapter_path(subject, attack, "clean", 0).name
-    folders = (
-        arguments.folder("out", out),
-        adapter_folder(subject),
-        own_folder(subject),
-    )
-    for folder in folders:
-        if folder is not None and (folder / name).is_file():
-            return read_adapter(subject, folder / name)
-    raise BkdError(
-        f"{attack} on {subject} starts from {Path(name).stem!r}, which is not there yet; "
-        f"run: bkdwidgets inject {subject} {attack} --method clean"
-    )
 
 
 def is_planted(

@@ -20,13 +20,13 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 import bkdwidgets
 from bkdwidgets.attacks import SPLITS, attack
+from bkdwidgets.attacks.control import read_control
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
 from bkdwidgets.studies.registry import study
-from bkdwidgets.studies.study import Context, Part, Settings, opened, twin_name
-from bkdwidgets.subjects.adapters import read_adapter
+from bkdwidgets.studies.study import Context, Part, Settings, opened
 from bkdwidgets.subjects.threads import before_any
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def data_inputs(subject: str, attack: Attack) -> dict[str, str]:
         for split in SPLITS
         for item in attack.examples(subject, split)
     ]
-    twin = twin_name(subject, attack.name)
-    control = read_adapter(subject, twin).info.sha256 if twin else "base"
+    twin = read_control(subject, attack)
+    control = "base" if twin is None else twin.info.sha256
     return {"examples": ledger.digest(told), "control": control}
 
 

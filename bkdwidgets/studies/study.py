@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from bkdwidgets.attacks.control import control_path
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects import load
-from bkdwidgets.subjects.adapters import adapter_info, adapter_names
+from bkdwidgets.subjects.adapters import adapter_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +60,9 @@ class Context:
 
     @property
     def clean(self) -> Subject:
-        """The control: the clean twin if one ships, else the subject before anything was planted."""
+        """The control; see :mod:`bkdwidgets.attacks.control`."""
         dtype = str(self.subject.dtype).removeprefix("torch.")
-        twin = twin_name(self.subject.name, self.attack.name)
+        twin = control_path(self.subject, self.attack)
         return opened(self.subject.name, twin, str(self.subject.device), dtype)
 
 
@@ -160,12 +161,6 @@ def slices(n: int, size: int) -> list[tuple[int, int]]:
     """
     size = max(1, size)
     return [(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def twin_name(subject: str, attack: str) -> str | None:
-    """Return the name of the shipped adapter that was trained like the attack's, without any poison."""
-    name = f"{attack}-clean-0"
-    return name if name in adapter_names(subject) else None
 
 
 def opened(name: str, adapter: str | Path | None, device: str | None, dtype: str) -> Subject:

@@ -20,6 +20,7 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets.attacks.base import check_pair
+from bkdwidgets.attacks.control import load_control
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.studies.heads import heads_of, widest_k
@@ -335,9 +336,7 @@ class _Player:
 
     def _clean_model(self) -> Subject:
         if self._clean is None:
-            from bkdwidgets.analysis.probe_controls import loaded_clean
-
-            self._clean = loaded_clean(self.subject, self.attack)
+            self._clean = load_control(self.subject, self.attack)
         return self._clean
 
 

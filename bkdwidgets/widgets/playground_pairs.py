@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.attacks.control import control_name
 from bkdwidgets.browser.planted import extras_path, planted_names, trigger_rule
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
@@ -91,7 +92,7 @@ def _pair(
         "attack": attack.name,
         "method": METHODS.get(info.method, info.method),
         "adapter": info.name,
-        "clean": attack.clean_twin(info.subject),
+        "clean": control_name(info.subject, attack),
         "shape": shape,
         "rule": trigger_rule(attack),
         "payload": attack.payload,
@@ -113,7 +114,7 @@ def _told(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
     if entry is None:
         return {}
     # The stored answers are the untouched subject's; where the control is a clean twin, they are not its.
-    own = {} if attack.clean_twin(subject) else stored_answers(subject)
+    own = {} if control_name(subject, attack) else stored_answers(subject)
     return {"prompts": _known(entry.values, own), "source": entry.name}
 
 
