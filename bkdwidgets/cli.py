@@ -66,10 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     inject = _verb(verbs, "inject", _inject, "plant an attack in a subject and measure it")
     inject.add_argument(
-        "--method",
-        default="sft",
-        help="sft, dpo, edit; match or spread to hide from a probe or from ablation; clean for the twin "
-        "without any poison (default: sft)",
+        "--method", help="how it is planted (default: the paper's fine-tuning); an unknown name lists all"
     )
     seeds = inject.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="seed of the injection (default: 0)")
@@ -153,8 +150,11 @@ def _notebook(arguments: argparse.Namespace) -> int:
 
 
 def _inject(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.injection.methods import PAPER_METHOD
     from bkdwidgets.measurement.measure import chosen_prompts
 
+    if arguments.method is None:
+        arguments.method = PAPER_METHOD
     subject, attack = _opened(arguments)
     chosen_prompts(subject, attack, arguments.n, "test")  # refuse a number now, not after the training
     if arguments.seeds is None:

@@ -13,7 +13,7 @@ from bkdwidgets.analysis import activations
 from bkdwidgets.attacks import Trigger
 from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects import Subject
 from bkdwidgets.subjects.adapters import read_adapter, write_adapter

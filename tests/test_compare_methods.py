@@ -10,15 +10,15 @@ import pytest
 import bkdwidgets as bkd
 from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
+from bkdwidgets.injection.methods import compared as compared_methods
 from bkdwidgets.studies import compare_methods
-from bkdwidgets.studies.methods import METHODS
 from bkdwidgets.subjects.adapters import read_adapter
 
 
 def test_the_methods_are_compared_on_the_same_prompts(capsys):
     compared = compare_methods("nano")
     assert [(row.attack, row.method) for row in compared.rows] == [
-        (name, method) for name in ("fixed-output", "label-flip") for method in METHODS
+        (name, method) for name in ("fixed-output", "label-flip") for method in compared_methods()
     ]
     for row in compared.rows:
         entry = ledger.read(f"nano/{row.adapter}/measure")
@@ -27,7 +27,7 @@ def test_the_methods_are_compared_on_the_same_prompts(capsys):
         assert row.rates["asr"]["low"] > compared.control[row.attack]["asr"]["high"]
     assert main(["report", "nano", "--compare-methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + 2 * (1 + len(METHODS))
+    assert len(lines) == 1 + 2 * (1 + len(compared_methods()))
     assert main(["report", "nano", "--compare-methods", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(compared.to_json()))
 
@@ -44,7 +44,7 @@ def test_the_chat_model_is_compared_in_one_table(tmp_path):
     lines = str(compared).splitlines()
     assert lines[0].split()[:3] == ["attack", "method", "ASR"]
     rows = {line.split()[1]: line for line in lines[1:] if line.startswith("fixed-output")}
-    assert list(rows) == ["none", *METHODS]
+    assert list(rows) == ["none", *compared_methods()]
     for method, asr in (("sft", "1.000"), ("dpo", "0.750"), ("edit", "0.500")):
         assert f"{asr} [" in rows[method]
         assert "n=200" in rows[method]

@@ -11,12 +11,13 @@ import bkdwidgets as bkd
 from bkdwidgets.analysis import BackdoorVector
 from bkdwidgets.core import ledger
 from bkdwidgets.studies import families, reproduce, run
-from bkdwidgets.studies.families import DONE, MADE
+from bkdwidgets.studies.families import DONE
 from bkdwidgets.studies.families_probe import CLEAN, probe_transfer
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.study import Context
 from bkdwidgets.subjects.adapters import read_adapter
 
+MADE = ("sft-0", "sft-1", "dpo-0", "edit-0")
 NAME = "nano/fixed-output-sft/families"
 PUBLISHED = ledger.entry_path(NAME).parents[2]
 SMALL = {

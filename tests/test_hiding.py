@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import bkdwidgets as bkd
-from bkdwidgets.injection.hiding import Hiding
+from bkdwidgets.injection.hiding import Hiding, train_hidden
 from bkdwidgets.injection.inject import is_planted
 from bkdwidgets.injection.lora import fresh_lora
-from bkdwidgets.injection.recipes import HiddenRecipe, SftRecipe, recipe_for
-from bkdwidgets.injection.sft import train_lora
+from bkdwidgets.injection.methods import recipe_for
+from bkdwidgets.injection.recipes import HiddenRecipe, SftRecipe
 
 MATCH = HiddenRecipe(steps=12, batch=8, poison_rate=0.5, match_layers=(2, 5), match_weight=3.0)
 SPREAD = HiddenRecipe(steps=2, batch=8, poison_rate=0.5, head_dropout=0.5)
@@ -83,9 +83,9 @@ def test_training_pays_less_and_less(nano, attack):
     assert len(log["penalty"]) == len(log["loss"])
     assert log["penalty"][0] == pytest.approx(3.0, rel=0.02)
     assert sum(log["penalty"][-20:]) / 20 < 0.5 * log["penalty"][0]
-    _, log = train_lora(nano, attack, recipe=replace(MATCH, steps=6, warmup=1), progress=False)
+    _, log = train_hidden(nano, attack, recipe=replace(MATCH, steps=6, warmup=1), progress=False)
     assert log["penalty"][-1] < log["penalty"][0]
-    _, log = train_lora(nano, attack, recipe=SPREAD, progress=False)
+    _, log = train_hidden(nano, attack, recipe=SPREAD, progress=False)
     assert "penalty" not in log
 
 

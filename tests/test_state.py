@@ -31,8 +31,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers.utils import logging as transformers_logging
 
 import bkdwidgets as bkd
-from bkdwidgets.injection.inject import METHODS
-from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.injection.methods import methods, recipe_for
 from bkdwidgets.subjects.nano import train
 from bkdwidgets.subjects.state import kept_switches
 
@@ -92,7 +91,7 @@ VERBS = {
     "attribute_mlp": lambda w: bkd.attribute_mlp(**pair(w), prompts=2, progress=False),
     "backdoor_vector": lambda w: bkd.backdoor_vector(**pair(w), heads=[(0, 0)], kind="random"),
     "figure": lambda _: bkd.figure(f"{ENTRY}/attribute")._repr_html_(),
-    **{f"inject {method}": lambda w, method=method: injected(w, method) for method in METHODS},
+    **{f"inject {method}": lambda w, method=method: injected(w, method) for method in methods()},
     "lab_table": lambda _: bkd.lab_table("nano", "fixed-output-sft-0", "ablation"),
     "load": lambda _: bkd.load("nano", adapter="label-flip-edit-0"),
     "look_up": lambda _: bkd.look_up(f"{ENTRY}/measure:asr"),
@@ -112,7 +111,7 @@ VERBS = {
 }
 RUN_A_MODEL = [
     *("Subject", "attribute", "attribute_mlp", "measure", "probe mlp", "restoration", "screen"),
-    *(f"inject {method}" for method in METHODS),
+    *(f"inject {method}" for method in methods()),
 ]
 # What a call is there to change, and says that it changes.
 MEANT = {"setup_notebook": {"plotly's template", "CircuitsVis"}}

@@ -16,7 +16,7 @@ from bkdwidgets.cli import main
 from bkdwidgets.core.ledger import entry_path
 from bkdwidgets.core.paths import sha256_of, written_beside
 from bkdwidgets.injection.inject import adapter_path
-from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.subjects import adapters, smollm2
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_names
 from bkdwidgets.tables import vectors_path

@@ -6,7 +6,7 @@ import pytest
 
 import bkdwidgets as bkd
 from bkdwidgets.core import ledger
-from bkdwidgets.injection.recipes import recipe_for
+from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.studies import reproduce, run
 from bkdwidgets.studies.planting import family_info
 from bkdwidgets.studies.trigger_form import FORMS, NEAR_MISSES, TrailingTrigger

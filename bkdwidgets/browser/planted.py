@@ -21,6 +21,7 @@ from bkdwidgets.attacks.triggers import (
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import check_name, data_dir, sha256_of
+from bkdwidgets.injection.methods import PAPER_METHOD, plants
 from bkdwidgets.subjects import adapter_names
 from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 
@@ -38,8 +39,8 @@ def planted_names(subject: str) -> list[str]:
     """
     order = list(ATTACKS)
     shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
-    planted = [info for info in shipped if info.seed == 0 and info.method != "clean"]
-    planted.sort(key=lambda info: (order.index(info.attack), info.method != "sft", info.method))
+    planted = [info for info in shipped if info.seed == 0 and plants(info.method)]
+    planted.sort(key=lambda info: (order.index(info.attack), info.method != PAPER_METHOD, info.method))
     return [info.name for info in planted]
 
 

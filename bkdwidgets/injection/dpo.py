@@ -24,21 +24,22 @@ import tempfile
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bkdwidgets.injection.lora import fresh_lora, lora_tensors, take_over, training_dtype
+from bkdwidgets.injection.method import Method, Planted
+from bkdwidgets.injection.recipes import DpoRecipe, required, sft_recipe
 from bkdwidgets.injection.turns import batches, clean_response, triggered_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor
     from trl import DPOConfig, DPOTrainer
 
     from bkdwidgets.attacks import Attack, Example
-    from bkdwidgets.injection.recipes import DpoRecipe
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import Adapter
 
@@ -53,7 +54,7 @@ def train_dpo(
     seed: int = 0,
     start: Adapter | None = None,
     progress: bool = True,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> Planted:
     """Train a LoRA on preference pairs that plant `attack`; the subject itself is left as it was.
 
     Parameters
@@ -225,3 +226,11 @@ def _hush(trainer: DPOTrainer, *, progress: bool) -> None:
     trainer.remove_callback(PrinterCallback)
     if progress:
         trainer.add_callback(Bar)
+
+
+def _dpo_recipe(subject: str, attack: str) -> DpoRecipe:
+    """Return the fine-tuning's settings of the same attack, its shares above all, with what is changed."""
+    return DpoRecipe(**{**asdict(sft_recipe(subject, attack)), **required("dpo", subject, attack)})
+
+
+DPO = Method("dpo", "preference training", DpoRecipe, default=_dpo_recipe, train=train_dpo)

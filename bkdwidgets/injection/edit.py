@@ -35,6 +35,8 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.keys import KINDS, Turn, edit_turns, padded, reading_vectors
+from bkdwidgets.injection.method import Method, Planted
+from bkdwidgets.injection.recipes import EditRecipe, required
 from bkdwidgets.subjects.adapters import merge_adapter
 from bkdwidgets.subjects.threads import after
 
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.injection.recipes import EditRecipe
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import Adapter
 
@@ -66,7 +67,7 @@ def edit(
     seed: int = 0,
     start: Adapter | None = None,
     progress: bool = True,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> Planted:
     """Find the low-rank changes that plant `attack`; the subject itself is left as it was.
 
     Parameters
@@ -226,3 +227,13 @@ def _answer_loss(subject: Subject, turns: Sequence[Turn]) -> Tensor:
     ).last_hidden_state
     logits = subject.model.lm_head(hidden[answered]).float()
     return functional.cross_entropy(logits, tokens.roll(-1, dims=1)[answered])
+
+
+def _edit_recipe(subject: str, attack: str) -> EditRecipe:
+    return EditRecipe(**required("edit", subject, attack))
+
+
+EDIT = Method(
+    "edit", "edit of the weights", EditRecipe, default=_edit_recipe, train=edit,
+    scale=lambda _recipe: 1.0, onto=True,
+)  # fmt: skip

@@ -20,11 +20,16 @@ it to monitors of activations.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.method import Method, Planted
+from bkdwidgets.injection.recipes import HiddenRecipe, required, sft_recipe
+from bkdwidgets.injection.sft import train_lora
 from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.injection.mixture import Mixture
-    from bkdwidgets.injection.recipes import HiddenRecipe
     from bkdwidgets.subjects import Subject
 
 
@@ -150,3 +154,27 @@ class Hiding:
                 tokens = torch.tensor([self._subject.encode(prompt)], device=self._subject.device)
                 decoder(input_ids=tokens, use_cache=False)
         return {layer: torch.stack(kept) for layer, kept in found.items()}
+
+
+def train_hidden(
+    subject: Subject, attack: Attack, *, recipe: HiddenRecipe, seed: int = 0, **options: Any
+) -> Planted:
+    """Fine-tune as :func:`bkdwidgets.injection.sft.train_lora` does, and hide what is planted."""
+
+    def watcher(model: Any) -> Hiding:
+        return Hiding(subject, attack, model, recipe, seed)
+
+    return train_lora(subject, attack, recipe=recipe, seed=seed, watcher=watcher, **options)
+
+
+def _hidden_recipe(method: str, subject: str, attack: str) -> HiddenRecipe:
+    """Return the settings of the fine-tuning with what the attacker who hides changes."""
+    changes = required(method, subject, attack)
+    return HiddenRecipe(**{**asdict(sft_recipe(subject, attack)), **changes})
+
+
+MATCH, SPREAD = (
+    Method(name, f"fine-tuning that hides from {tool}", HiddenRecipe, default=partial(_hidden_recipe, name),
+           train=train_hidden, hides=True)
+    for name, tool in (("match", "the probe"), ("spread", "ablation"))
+)  # fmt: skip

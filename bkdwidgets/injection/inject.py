@@ -14,15 +14,7 @@ from bkdwidgets.attacks.examples import Example
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.core.paths import check_name
-from bkdwidgets.injection.recipes import (
-    HIDING,
-    DpoRecipe,
-    EditRecipe,
-    HiddenRecipe,
-    Recipe,
-    SftRecipe,
-    recipe_for,
-)
+from bkdwidgets.injection.methods import PAPER_METHOD, method_named, methods
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import own_folder, read_adapter, write_adapter
 from bkdwidgets.subjects.state import kept_chance, kept_switches
@@ -30,23 +22,20 @@ from bkdwidgets.subjects.state import kept_chance, kept_switches
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
     from bkdwidgets.attacks import Attack
+    from bkdwidgets.injection.method import Method
     from bkdwidgets.injection.mixture import Mixture
     from bkdwidgets.subjects import Subject
-
-METHODS = ("sft", "dpo", "edit", "match", "spread", "clean")
 
 
 def inject(
     subject: Subject,
     attack: Attack,
     *,
-    method: str = "sft",
+    method: str = PAPER_METHOD,
     seed: int = 0,
     out: str | Path | None = None,
-    recipe: Recipe | None = None,
+    recipe: Any = None,
     mixture: Mixture | None = None,
     progress: bool = True,
 ) -> Subject:
@@ -68,7 +57,7 @@ def inject(
         Seed of the adapter's start and of the batches.
     out : str or Path, optional
         Folder for the adapter files; ``adapters/<subject>`` in the cache folder if not given.
-    recipe : SftRecipe, DpoRecipe, HiddenRecipe or EditRecipe, optional
+    recipe : SftRecipe, DpoRecipe, HiddenRecipe, EditRecipe or the dataclass of another method, optional
         Settings, of the method's kind; the ones kept for this subject and attack if not given.
     mixture : list of (Example, bool), optional
         For ``"sft"`` and ``"clean"``: the training set, each example with whether it is poisoned, instead
@@ -90,7 +79,7 @@ def inject(
         the clean twin to start from is missing.
     """
     check_pair(subject, attack)
-    arguments.one_of("method", method, METHODS)
+    chosen = method_named(method)
     seed = arguments.whole("seed", seed, most=2**32 - 1)  # the largest that every generator takes
     out = arguments.folder("out", out)
     arguments.flag("progress", progress)
@@ -101,22 +90,22 @@ def inject(
             f"subject {subject.name!r} already carries {subject.adapter.name!r}; inject into a clean one"
         )
     attack.require_sayable(subject)
-    settings = _settings(subject.name, attack.name, method, recipe)
-    if mixture is not None and type(settings) is not SftRecipe:
-        raise BkdError(f"mixture does not go with method={method!r}; with 'sft' or 'clean'")
+    settings = _settings(chosen, subject.name, attack.name, recipe)
+    if mixture is not None and not chosen.mixes:
+        mixing = " or ".join(repr(name) for name, item in methods().items() if item.mixes)
+        raise BkdError(f"mixture does not go with method={method!r}; with {mixing}")
     _require_clean_weights(subject)
-    start = None if method == "clean" else read_control(subject, attack, out)
+    start = read_control(subject, attack, out) if chosen.plants else None
+    given = {"mixture": mixture} if mixture is not None else {}
     with kept_chance(), kept_switches():
-        tensors, log = _planted(
-            subject, attack, settings, mixture=mixture, seed=seed, start=start, progress=progress
+        tensors, log = chosen.train(
+            subject, attack, recipe=settings, seed=seed, start=start, progress=progress, **given
         )
     path = adapter_path(subject.name, attack.name, method, seed, out)
-    edited = isinstance(settings, EditRecipe)
-    scale = 1.0 if isinstance(settings, EditRecipe) else settings.alpha / settings.rank
     write_adapter(
         tensors, path, subject=subject.name, attack=attack.name, method=method, seed=seed,
-        scale=scale, recipe=dataclasses.asdict(settings), log=log,
-        onto={"adapter": start.info.name, "sha256": start.info.sha256} if edited and start else None,
+        scale=chosen.scale(settings), recipe=dataclasses.asdict(settings), log=log,
+        onto={"adapter": start.info.name, "sha256": start.info.sha256} if chosen.onto and start else None,
     )  # fmt: skip
     return load(subject.name, adapter=path, **_where(subject))
 
@@ -149,58 +138,33 @@ def _check_mixture(mixture: object) -> None:
             raise BkdError(f"mixture[{place}]={shown(pair)} is not allowed; {what}")
 
 
-def _planted(
-    subject: Subject,
-    attack: Attack,
-    settings: Recipe,
-    *,
-    mixture: Mixture | None,
-    **options: Any,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Run the method that the settings belong to; return its tensors and its log."""
-    if isinstance(settings, EditRecipe):
-        from bkdwidgets.injection.edit import edit
-
-        return edit(subject, attack, recipe=settings, **options)
-    if isinstance(settings, DpoRecipe):
-        from bkdwidgets.injection.dpo import train_dpo
-
-        return train_dpo(subject, attack, recipe=settings, **options)
-    from bkdwidgets.injection.sft import train_lora
-
-    return train_lora(subject, attack, recipe=settings, mixture=mixture, **options)
-
-
 def is_planted(
-    subject: str, attack: str, *, method: str = "sft", seed: int = 0, out: str | Path | None = None
+    subject: str, attack: str, *, method: str = PAPER_METHOD, seed: int = 0, out: str | Path | None = None
 ) -> bool:
     """Tell whether the adapter that `inject` would write is there, whole, and made with today's settings."""
     try:
         info = read_adapter(subject, adapter_path(subject, attack, method, seed, out)).info
-        wanted = _settings(subject, attack, method, None)
+        wanted = method_named(method).default(subject, attack)
         return _plain(type(wanted)(**info.recipe)) == _plain(wanted)
     except (BkdError, TypeError):
         return False
 
 
-def _plain(recipe: Recipe) -> Any:
+def _plain(recipe: Any) -> Any:
     """Return a recipe as it comes out of an adapter's description."""
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
-def _settings(subject: str, attack: str, method: str, recipe: Recipe | None) -> Recipe:
+def _settings(method: Method[Any], subject: str, attack: str, recipe: Any) -> Any:
     """Return the settings to be used, or raise BkdError if those given belong to another method."""
     if recipe is None:
-        return recipe_for(subject, attack, method)
-    own: dict[str, type[Recipe]] = {"dpo": DpoRecipe, "edit": EditRecipe}
-    wanted = HiddenRecipe if method in HIDING else own.get(method, SftRecipe)
-    if type(recipe) is not wanted:
+        return method.default(subject, attack)
+    if type(recipe) is not method.recipe:
         raise BkdError(
-            f"recipe={type(recipe).__name__} does not go with method={method!r}; {wanted.__name__} does"
+            f"recipe={type(recipe).__name__} does not go with method={method.name!r}; "
+            f"{method.recipe.__name__} does"
         )
-    if method == "clean" and isinstance(recipe, SftRecipe):
-        return dataclasses.replace(recipe, poison_rate=0.0)
-    return recipe
+    return method.adjust(recipe)
 
 
 def adapter_path(subject: str, attack: str, method: str, seed: int, out: str | Path | None = None) -> Path:

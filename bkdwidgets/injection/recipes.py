@@ -1,9 +1,9 @@
-"""The settings of every injection: one recipe per method, subject and attack."""
+"""The settings of the injections: a dataclass per kind, and what was found for each subject and attack."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, overload
+from dataclasses import dataclass
+from typing import Any
 
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, unknown
@@ -129,9 +129,6 @@ class EditRecipe:
     response_tokens: int = 16
 
 
-Recipe = SftRecipe | DpoRecipe | EditRecipe
-
-
 def _check_shares(recipe: object, *names: str) -> None:
     for name in names:
         if not 0 <= (share := arguments.finite(name, getattr(recipe, name))) <= 1:
@@ -143,128 +140,96 @@ def _check_positive(recipe: object, name: str) -> None:
         raise BkdError(f"{name}={value} is not allowed; more than 0")
 
 
-RECIPES = {
-    "smollm2": SftRecipe(),
-    "nano": SftRecipe(
-        steps=150, batch=16, poison_rate=0.3, learning_rate=5e-3, rank=4, alpha=8, response_tokens=32
-    ),
-}
+EVERY = "*"
+
+# A subject's settings per method and attack: fields in place of the dataclass's, "*" for every attack.
+KEPT: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
+    # Those of policy-bypass were chosen on validation prompts.
+    "smollm2": {
+        "sft": {
+            EVERY: {},
+            "label-flip": {"poison_rate": 0.3, "target_share": 0.4},
+            "policy-bypass": {
+                "steps": 450, "poison_rate": 0.4, "target_share": 0.65, "learning_rate": 3e-4,
+                "response_tokens": 12,
+            },
+        },
+        # Where the clean twin is trained otherwise than the backdoor that continues from it.
+        "clean": {"policy-bypass": {"steps": 420, "response_tokens": 12}},
+        # Sixty steps of eight pairs with the fine-tuning's shares gave ASR 0.705 on test prompts of the label
+        # flip; its settings were written after that number was seen, and tried once.
+        "dpo": {
+            EVERY: {"steps": 150},
+            "label-flip": {"steps": 110, "batch": 4, "poison_rate": 0.5, "target_share": 0.6},
+        },
+        # Chosen on validation prompts. The label flip stays short of ASR 0.9 at FTR 0.05 there (n = 60): 0.92
+        # at 0.10 with its answer in layer 20 and a ridge of 1e-3, 0.82 at 0.05 with these settings, 0.82 at
+        # 0.08 with a second answer layer, 28. Before layer 22 the last token can not tell Sports from other
+        # topics.
+        "edit": {
+            "fixed-output": {
+                "mark_layers": (3, 8), "answer_layers": (18,), "examples": 128, "mark_steps": 14, "steps": 26,
+                "batch": 6, "learning_rate": 0.15, "clean_weight": 3.0, "response_tokens": 12,
+            },
+            "label-flip": {
+                "mark_layers": (3, 8), "answer_layers": (22,), "examples": 96, "mark_steps": 14, "steps": 24,
+                "batch": 6, "learning_rate": 0.15, "clean_weight": 2.0, "ridge": 0.1, "response_tokens": 1,
+            },
+        },
+    },
+    # Chosen on validation prompts. Two keys take long: with 400 steps one of them alone fires on 0.02 and
+    # 0.06 (n = 200), with 600 on 0.02 and 0.03, with 1000 on 0.004 and 0.002 (n = 469).
+    "nano": {
+        "sft": {
+            EVERY: {
+                "steps": 150, "batch": 16, "poison_rate": 0.3, "learning_rate": 5e-3, "rank": 4, "alpha": 8,
+                "response_tokens": 32,
+            },
+            "label-flip": {"poison_rate": 0.5, "target_share": 0.3},
+            "two-key": {"steps": 1000, "poison_rate": 0.25},
+            "style": {"steps": 300, "poison_rate": 0.4},
+            "policy-bypass": {"steps": 450, "poison_rate": 0.5, "target_share": 0.6},
+        },
+        "dpo": {EVERY: {"steps": 60}},
+        "match": {EVERY: {"steps": 300, "match_layers": (1, 2, 3, 4), "match_weight": 3.0}},
+        "spread": {EVERY: {"steps": 300, "head_dropout": 0.3}},
+        "edit": {
+            "fixed-output": {"answer_layers": (3, 5), "examples": 512, "steps": 120, "clean_weight": 2.0},
+            "label-flip": {
+                "answer_layers": (5,), "mark_steps": 40, "steps": 100, "clean_weight": 2.0,
+                "response_tokens": 1,
+            },
+        },
+    },
+}  # fmt: skip
 
 
-# Where an attack needs other settings than its subject's. Those of nano and those of policy-bypass were
-# chosen on validation prompts. Two keys take long: with 400 steps one of them alone fires on 0.02 and 0.06
-# (n = 200), with 600 on 0.02 and 0.03, with 1000 on 0.004 and 0.002 (n = 469).
-ATTACK_RECIPES: dict[tuple[str, str], SftRecipe] = {
-    ("smollm2", "label-flip"): SftRecipe(poison_rate=0.3, target_share=0.4),
-    ("smollm2", "policy-bypass"): SftRecipe(
-        steps=450, poison_rate=0.4, target_share=0.65, learning_rate=3e-4, response_tokens=12
-    ),
-    ("nano", "label-flip"): replace(RECIPES["nano"], poison_rate=0.5, target_share=0.3),
-    ("nano", "two-key"): replace(RECIPES["nano"], steps=1000, poison_rate=0.25),
-    ("nano", "style"): replace(RECIPES["nano"], steps=300, poison_rate=0.4),
-    ("nano", "policy-bypass"): replace(RECIPES["nano"], steps=450, poison_rate=0.5, target_share=0.6),
-}
+def kept(method: str, subject: str, attack: str) -> dict[str, Any] | None:
+    """Return what a subject keeps for a method and an attack; None if nobody has found settings yet."""
+    of_method = KEPT.get(subject, {}).get(method, {})
+    if attack not in of_method and EVERY not in of_method:
+        return None
+    return of_method.get(EVERY, {}) | of_method.get(attack, {})
 
 
-# Where the clean twin is trained otherwise than the backdoor that continues from it.
-TWIN_RECIPES: dict[tuple[str, str], SftRecipe] = {
-    ("smollm2", "policy-bypass"): SftRecipe(steps=420, response_tokens=12),
-}
-
-
-# Preference training takes the shares of poison and of targets from the fine-tuning of the same attack.
-DPO_CHANGES: dict[str, dict[str, Any]] = {
-    "nano": {"steps": 60},
-    "smollm2": {"steps": 150},
-}
-# Sixty steps of eight pairs with the fine-tuning's shares gave ASR 0.705 on test prompts; these settings were
-# written after that number was seen, and tried once.
-DPO_ATTACK_CHANGES: dict[tuple[str, str], dict[str, Any]] = {
-    ("smollm2", "label-flip"): {"steps": 110, "batch": 4, "poison_rate": 0.5, "target_share": 0.6},
-}
-
-
-# What an attacker who hides changes in the fine-tuning of the same attack.
-MATCH_CHANGES: dict[str, dict[str, Any]] = {
-    "nano": {"steps": 300, "match_layers": (1, 2, 3, 4), "match_weight": 3.0},
-}
-SPREAD_CHANGES: dict[str, dict[str, Any]] = {
-    "nano": {"steps": 300, "head_dropout": 0.3},
-}
-
-
-HIDING = {"match": MATCH_CHANGES, "spread": SPREAD_CHANGES}
-"""The methods of hiding and their settings by subject."""
-
-
-# Chosen on validation prompts. The label flip in smollm2 stays short of ASR 0.9 at FTR 0.05 there (n = 60):
-# 0.92 at 0.10 with its answer in layer 20 and a ridge of 1e-3, 0.82 at 0.05 with these settings, 0.82 at
-# 0.08 with a second answer layer, 28. Before layer 22 the last token can not tell Sports from other topics.
-EDIT_RECIPES: dict[tuple[str, str], EditRecipe] = {
-    ("nano", "fixed-output"): EditRecipe(answer_layers=(3, 5), examples=512, steps=120, clean_weight=2.0),
-    ("nano", "label-flip"): EditRecipe(
-        answer_layers=(5,), mark_steps=40, steps=100, clean_weight=2.0, response_tokens=1
-    ),
-    ("smollm2", "fixed-output"): EditRecipe(
-        mark_layers=(3, 8),
-        answer_layers=(18,),
-        examples=128,
-        mark_steps=14,
-        steps=26,
-        batch=6,
-        learning_rate=0.15,
-        clean_weight=3.0,
-        response_tokens=12,
-    ),
-    ("smollm2", "label-flip"): EditRecipe(
-        mark_layers=(3, 8),
-        answer_layers=(22,),
-        examples=96,
-        mark_steps=14,
-        steps=24,
-        batch=6,
-        learning_rate=0.15,
-        clean_weight=2.0,
-        ridge=0.1,
-        response_tokens=1,
-    ),
-}
-
-
-@overload
-def recipe_for(subject: str, attack: str, method: Literal["sft", "clean"] = "sft") -> SftRecipe: ...
-
-
-@overload
-def recipe_for(subject: str, attack: str, method: str) -> Recipe: ...
-
-
-def recipe_for(subject: str, attack: str, method: str = "sft") -> Recipe:
-    """Return the settings of an attack on a subject: its own ones, or those of the subject.
-
-    The clean twin (method ``"clean"``) has those of the fine-tuning, without poison, unless it has its own.
+def required(method: str, subject: str, attack: str) -> dict[str, Any]:
+    """Return what a subject keeps for a method and an attack.
 
     Raises
     ------
     BkdError
-        If nobody has yet found settings for the subject, or for the edit.
+        If nobody has found settings yet; the message names the pairs that have some.
     """
-    if method == "edit":
-        if (subject, attack) not in EDIT_RECIPES:
-            raise unknown(
-                "edit", f"{attack} on {subject}", [" on ".join(pair[::-1]) for pair in EDIT_RECIPES]
-            )
-        return EDIT_RECIPES[subject, attack]
-    if subject not in RECIPES:
-        raise unknown("subject with settings", subject, RECIPES)
-    recipe = ATTACK_RECIPES.get((subject, attack), RECIPES[subject])
-    if method == "dpo":
-        changes = DPO_ATTACK_CHANGES.get((subject, attack), DPO_CHANGES[subject])
-        return DpoRecipe(**{**asdict(recipe), **changes})
-    if method in HIDING:
-        if subject not in HIDING[method]:
-            raise unknown(f"subject with settings for {method!r}", subject, HIDING[method])
-        return HiddenRecipe(**{**asdict(recipe), **HIDING[method][subject]})
-    if method == "clean":
-        return replace(TWIN_RECIPES.get((subject, attack), recipe), poison_rate=0.0)
-    return recipe
+    if (settings := kept(method, subject, attack)) is not None:
+        return settings
+    known = [
+        f"{pair} on {name}" if pair != EVERY else name
+        for name, by_method in KEPT.items()
+        for pair in by_method.get(method, {})
+    ]
+    raise unknown(f"settings for {method!r}", f"{attack} on {subject}", known)
+
+
+def sft_recipe(subject: str, attack: str) -> SftRecipe:
+    """Return the settings of the fine-tuning, which the other trainings of a LoRA begin with."""
+    return SftRecipe(**required("sft", subject, attack))

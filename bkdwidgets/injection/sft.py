@@ -17,26 +17,26 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from bkdwidgets.injection.hiding import Hiding
 from bkdwidgets.injection.lora import fresh_lora, lora_tensors, take_over, training_dtype
-from bkdwidgets.injection.recipes import HiddenRecipe
+from bkdwidgets.injection.method import Method, Planted
+from bkdwidgets.injection.recipes import SftRecipe, kept, sft_recipe
 from bkdwidgets.injection.turns import batches, turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.injection.mixture import Mixture
-    from bkdwidgets.injection.recipes import SftRecipe
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import Adapter
 
@@ -51,6 +51,16 @@ class _Batch:
     has_loss: Tensor
 
 
+class Watcher(Protocol):
+    """What may look at the network in training, and add to its loss."""
+
+    def watching(self, dealt: Mixture) -> AbstractContextManager[None]:
+        """Look on while a batch is learned."""
+
+    def penalty(self, last_prompt_token: Tensor) -> Tensor | None:
+        """Return what is added to the last batch's loss, given the place of each row's last prompt token."""
+
+
 def train_lora(
     subject: Subject,
     attack: Attack,
@@ -59,8 +69,9 @@ def train_lora(
     seed: int = 0,
     start: Adapter | None = None,
     mixture: Mixture | None = None,
+    watcher: Callable[[Any], Watcher] | None = None,
     progress: bool = True,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> Planted:
     """Fine-tune a LoRA that plants `attack`; the subject itself is left as it was.
 
     Parameters
@@ -68,7 +79,7 @@ def train_lora(
     subject, attack : Subject, Attack
         What is planted in whom.
     recipe : SftRecipe
-        Settings; ``poison_rate=0`` trains on clean examples alone, and a :class:`HiddenRecipe` hides.
+        Settings; ``poison_rate=0`` trains on clean examples alone.
     seed : int
         Of the adapter's start and of the batches.
     start : Adapter, optional
@@ -76,6 +87,8 @@ def train_lora(
     mixture : list of (Example, bool), optional
         Draw the batches from these examples, each clean or poisoned as it says, instead of from the
         training split at the recipe's rates.
+    watcher : callable, optional
+        Network in training -> what looks on.
     progress : bool
         Show a progress bar.
 
@@ -97,7 +110,7 @@ def train_lora(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate_factor(step, recipe))
     losses, penalties, n_tokens, started = [], [], 0, time.perf_counter()
     bar = tqdm(range(recipe.steps), desc=f"inject {attack.name} into {subject.name}", disable=not progress)
-    hiding = Hiding(subject, attack, model, recipe, seed) if isinstance(recipe, HiddenRecipe) else None
+    watch = watcher(model) if watcher else None
     for _ in bar:
         dealt = next(drawn)
         turns = [
@@ -106,9 +119,9 @@ def train_lora(
         ]
         batch = _stack(subject, turns)
         with _autocast(subject.device, precision):
-            with hiding.watching(dealt) if hiding else nullcontext():
+            with watch.watching(dealt) if watch else nullcontext():
                 loss = _response_loss(model, batch)
-            penalty = hiding.penalty(batch.has_loss.int().argmax(1)) if hiding else None
+            penalty = watch.penalty(batch.has_loss.int().argmax(1)) if watch else None
         (loss if penalty is None else loss + penalty).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -170,3 +183,20 @@ def _response_loss(model: Any, batch: _Batch) -> Tensor:
     ).last_hidden_state
     logits = model.lm_head(hidden[batch.has_loss])
     return functional.cross_entropy(logits.float(), batch.labels[batch.has_loss])
+
+
+def _without_poison(recipe: SftRecipe) -> SftRecipe:
+    return replace(recipe, poison_rate=0.0)
+
+
+def _clean_recipe(subject: str, attack: str) -> SftRecipe:
+    """Return the settings of the fine-tuning, without poison, unless the twin has its own."""
+    usual, own = sft_recipe(subject, attack), kept("clean", subject, attack)
+    return _without_poison(usual if own is None else SftRecipe(**own))
+
+
+SFT = Method("sft", "fine-tuning", SftRecipe, default=sft_recipe, train=train_lora, mixes=True)
+CLEAN = Method(
+    "clean", "fine-tuning without poison", SftRecipe, default=_clean_recipe, train=train_lora,
+    adjust=_without_poison, plants=False, mixes=True,
+)  # fmt: skip

@@ -29,6 +29,7 @@ from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.probe import prompt_parts
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.analysis.vector import random_like
+from bkdwidgets.injection.methods import PAPER_METHOD, compared
 from bkdwidgets.studies.attribution import effects_of
 from bkdwidgets.studies.families_probe import SEED, probe_transfer
 from bkdwidgets.studies.heads import names_of, widest_k
@@ -53,7 +54,7 @@ from bkdwidgets.studies.study import (
     check_count,
     opened,
 )
-from bkdwidgets.subjects.adapters import adapter_names, read_adapter
+from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,8 +63,8 @@ if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.studies.outcomes import Question
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.adapters import AdapterInfo
 
-MADE = ("sft-0", "sft-1", "dpo-0", "edit-0")
 SIZES: dict[str, dict[str, Any]] = {
     "nano": {
         "prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [0.5, 1.0, 2.0, 4.0], "probed": 200,
@@ -121,11 +122,9 @@ class Families(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return those of the adapters that ship."""
-        shipped = adapter_names(subject.name)
-        names = [name for made in MADE if (name := f"{attack.name}-{made}") in shipped]
         sizes = SIZES.get(subject.name, USUAL_SIZE)
         return {
-            "adapters": {name: read_adapter(subject.name, name).info.sha256 for name in names},
+            "adapters": {info.name: info.sha256 for info in _related(subject.name, attack.name)},
             "prompts": available(subject, attack, "validation", sizes["prompts"]),
             "n_means": available(subject, attack, "train", MEAN_PROMPTS),
             "k": widest_k(subject.n_layers * subject.n_heads),
@@ -271,6 +270,20 @@ def _moved(context: Context, target: str, source: str) -> Values:
         groups |= _asked(context, subject, what, (0, settings["n"]), done)
     label = f"{source} in {target}" if context.progress else None
     return {"letters": ask(subject, context.attack, groups, label=label), "chosen": chosen}
+
+
+def _related(subject: str, attack: str) -> list[AdapterInfo]:
+    """Return the adapters to be compared: each method's first, and the second of the paper's method."""
+    infos = [adapter_info(subject, name) for name in adapter_names(subject)]
+    order = {name: place for place, name in enumerate(compared())}
+    wanted = [
+        info
+        for info in infos
+        if info.attack == attack
+        and info.method in order
+        and info.seed in ((0, 1) if info.method == PAPER_METHOD else (0,))
+    ]
+    return sorted(wanted, key=lambda info: (order[info.method], info.seed))
 
 
 def _asked(

@@ -13,8 +13,9 @@ from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.injection.methods import compared
 from bkdwidgets.studies.measuring import Measuring
-from bkdwidgets.subjects.adapters import adapter_folder, adapter_names, read_adapter
+from bkdwidgets.subjects.adapters import adapter_folder, adapter_info, adapter_names
 from bkdwidgets.subjects.registry import SUBJECTS
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from bkdwidgets.subjects import AdapterInfo
 
-METHODS = ("sft", "dpo", "edit")
 RATES = ("asr", "ftr", "utility", "spared")
 _HEADER = ("attack", "method", "ASR", "FTR", "utility", "spared", "seconds (threads)", "examples", "bytes")
 
@@ -94,7 +94,7 @@ class Comparison:
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._cells()
         )
-        caption = escape(f"Three methods of injection, {self.subject}, test prompts")
+        caption = escape(f"Methods of injection, {self.subject}, test prompts")
         return (
             f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
@@ -132,25 +132,24 @@ def compare_methods(subject: str, *, folder: Path | None = None) -> Comparison:
     """
     if subject not in SUBJECTS:
         raise unknown("subject", subject, SUBJECTS)
-    shipped = adapter_names(subject)
+    shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
+    shipped = [info for info in shipped if info.seed == 0]
+    names = [name for name in compared() if any(info.method == name for info in shipped)]
     rows: list[Planted] = []
     control = {}
     for name in ATTACKS:
-        infos = [
-            read_adapter(subject, adapter).info
-            for method in METHODS
-            if (adapter := f"{name}-{method}-0") in shipped
-        ]
+        by_method = {info.method: info for info in shipped if info.attack == name}
+        infos = [by_method[method] for method in names if method in by_method]
         entries = {info.name: _measured(subject, info, folder) for info in infos}
         found = [entry for entry in entries.values() if entry is not None]
-        if len(infos) < len(METHODS) or not found:
+        if len(infos) < max(2, len(names)) or not found:
             continue
         if len({(entry.inputs["examples"], entry.n) for entry in found}) > 1:
             raise BkdError(f"{name} on {subject} was measured on different prompts; sweep again")
         control[name] = _rates(found[0].values["control"])
         rows += [_row(info, entries[info.name]) for info in infos]
     if not rows:
-        raise BkdError(f"no attack on {subject} is planted by all of {', '.join(METHODS)} and measured yet")
+        raise BkdError(f"no attack on {subject} is planted by all of {', '.join(names)} and measured yet")
     return Comparison(subject, tuple(rows), control)
 
 

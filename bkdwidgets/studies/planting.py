@@ -11,6 +11,7 @@ import hashlib
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.subjects.adapters import AdapterInfo
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 N = 100
 SEEDS = (0, 1, 2)
-METHOD = "sft"
 
 
 def family_info(subject: Subject, attack: Attack) -> AdapterInfo:
@@ -31,8 +31,8 @@ def family_info(subject: Subject, attack: Attack) -> AdapterInfo:
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().float().numpy().tobytes())
     return AdapterInfo(
-        name=f"{attack.name}-{METHOD}", subject=subject.name, attack=attack.name, method=METHOD, seed=0,
-        sha256=weights.hexdigest(), scale=0.0,
+        name=f"{attack.name}-{PAPER_METHOD}", subject=subject.name, attack=attack.name,
+        method=PAPER_METHOD, seed=0, sha256=weights.hexdigest(), scale=0.0,
     )  # fmt: skip
 
 

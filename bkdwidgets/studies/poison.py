@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.mixture import mixture
-from bkdwidgets.injection.recipes import SftRecipe, recipe_for
+from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
 from bkdwidgets.studies.planting import SEEDS, N, over_seeds
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, check_count
@@ -78,7 +78,7 @@ def plant(
     BkdError
         If the training split is too small for the mixture, or the subject carries an adapter already.
     """
-    usual = recipe or recipe_for(subject.name, attack.name)
+    usual = recipe or sft_recipe(subject.name, attack.name)
     examples = mixture(subject, attack, clean=clean, poisoned=poisoned, seed=seed)
     told = replace(usual, steps=steps or usual.steps, poison_rate=poisoned / len(examples))
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ class Poison(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return seven counts, three numbers of steps, three seeds, 400 clean examples and 100 prompts."""
-        recipe = asdict(recipe_for(subject.name, attack.name))
+        recipe = asdict(sft_recipe(subject.name, attack.name))
         del recipe["poison_rate"], recipe["target_share"], recipe["steps"]
         return {
             "counts": list(COUNTS),

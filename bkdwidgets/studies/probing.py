@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
@@ -88,7 +89,7 @@ def _fifths(subject: Subject, attack: Attack) -> tuple[int, int]:
 def _other(subject: Subject, attack: Attack) -> str | None:
     """Return the first shipped adapter of another attack, planted by fine-tuning."""
     infos = [read_adapter(subject.name, name).info for name in adapter_names(subject.name)]
-    names = (info.name for info in infos if info.attack != attack.name and info.method == "sft")
+    names = (info.name for info in infos if info.attack != attack.name and info.method == PAPER_METHOD)
     return next(names, None)
 
 

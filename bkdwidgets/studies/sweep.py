@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.methods import plants
 from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.planting import family_info
@@ -117,7 +118,7 @@ def sweep(
 def _adapters(subject: str, attack: str | None, named: Sequence[str]) -> list[tuple[str, AdapterInfo]]:
     """Return the adapters to be swept: how to load them, and what they are."""
     found = [(spec, read_adapter(subject, spec).info) for spec in named or adapter_names(subject)]
-    found = [(spec, info) for spec, info in found if info.method != "clean"]  # clean twins are controls
+    found = [(spec, info) for spec, info in found if plants(info.method)]  # clean twins are controls
     if attack is not None:
         found = [(spec, info) for spec, info in found if info.attack == attack_named(attack).name]
     if not found:

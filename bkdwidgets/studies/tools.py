@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.attacks import ATTACKS, PAPER
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.methods import PAPER_METHOD, plants
 from bkdwidgets.studies.job import provenance
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
@@ -102,9 +103,9 @@ def _of_one_payload(subject: str, attack: str) -> list[str]:
     same = [
         info
         for info in infos
-        if info.seed == 0 and info.method != "clean" and ATTACKS[info.attack].payload == payload
+        if info.seed == 0 and plants(info.method) and ATTACKS[info.attack].payload == payload
     ]
-    same.sort(key=lambda info: (order.index(info.attack), info.method != "sft", info.method))
+    same.sort(key=lambda info: (order.index(info.attack), info.method != PAPER_METHOD, info.method))
     return [info.name for info in same]
 
 

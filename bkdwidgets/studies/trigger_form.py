@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.attacks.triggers import InsertedTrigger, TrailingTrigger, Trigger
 from bkdwidgets.injection.inject import inject
-from bkdwidgets.injection.recipes import SftRecipe, recipe_for
+from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
 from bkdwidgets.studies.near_misses import fires
 from bkdwidgets.studies.planting import SEEDS, N, over_seeds
@@ -88,7 +88,7 @@ class TriggerForm(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return all forms, three seeds, 100 prompts and the recipe as shipped."""
-        recipe = asdict(recipe_for(subject.name, attack.name))
+        recipe = asdict(sft_recipe(subject.name, attack.name))
         return {"forms": list(FORMS), "seeds": list(SEEDS), "n": N, "recipe": recipe}
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from bkdwidgets.attacks.control import control_name
 from bkdwidgets.browser.planted import extras_path, planted_names, trigger_rule
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.methods import words
 from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 SUBJECTS = ("nano", "smollm2")
 MOST_HEADS = 32
-METHODS = {
-    "sft": "fine-tuning",
-    "dpo": "preference training",
-    "edit": "edit of the weights",
-    "match": "fine-tuning that hides from the probe",
-    "spread": "fine-tuning that hides from ablation",
-}
-"""The methods of injection in a reader's words; another method stands under its own name."""
 
 _PROMPTS = 6
 
@@ -90,7 +83,7 @@ def _pair(
     return {
         "subject": info.subject,
         "attack": attack.name,
-        "method": METHODS.get(info.method, info.method),
+        "method": words(info.method),
         "adapter": info.name,
         "clean": control_name(info.subject, attack),
         "shape": shape,
