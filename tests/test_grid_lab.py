@@ -45,8 +45,10 @@ def poison_entry() -> ledger.Entry:
         "samples": by_cell(lambda _: [sample] * 3),
     }
     return ledger.Entry(
-        "nano", "fixed-output-sft", "poison", "0" * 64, "fixed-output", 0, "test", 100, {}, {}, values, {}, {}
-    )
+        subject="nano", adapter="fixed-output-sft", study="poison", adapter_sha256="0" * 64,
+        attack="fixed-output", seed=0, split="test", n=100, settings={}, inputs={}, values=values,
+        tolerance={}, run={},
+    )  # fmt: skip
 
 
 def test_the_lab_is_a_control_for_each_axis_and_a_view():

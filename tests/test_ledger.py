@@ -8,6 +8,7 @@ import pytest
 
 import bkdwidgets as bkd
 from bkdwidgets.core import ledger
+from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
 RATE = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
 
@@ -103,3 +104,17 @@ def test_what_a_killed_write_leaves_is_no_entry(entry, tmp_path):
     (path.parent / ".ablation.json.x1y2z3").write_text("{", encoding="utf-8")
     (path.parent / ".half.json").write_text("{", encoding="utf-8")
     assert ledger.names(tmp_path) == [entry.name]
+
+
+def test_every_stored_entry_is_written_as_we_write_it():
+    for name in ledger.names():
+        path = ledger.entry_path(name)
+        assert path.read_text(encoding="utf-8") == ledger.text_of(ledger.read(name)), name
+
+
+def test_an_entry_carries_the_method_of_its_adapter():
+    for name in ledger.names():
+        entry = ledger.read(name)
+        shipped = entry.adapter in adapter_names(entry.subject)
+        assert entry.method == (adapter_info(entry.subject, entry.adapter).method if shipped else None), name
+        assert entry.revision >= 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _DIGITS = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One published result.
 
@@ -38,10 +38,14 @@ class Entry:
     ----------
     subject, adapter, study : str
         What was studied, what was planted in it, and how it was studied; together the name.
+    revision : int
+        Of the study: raised when its code gives other numbers.
     adapter_sha256 : str
         Hash of the adapter's weights.
     attack : str
         The planted attack.
+    method : str or None
+        How the adapter was injected; None for what is about no single adapter: a family, or other entries.
     seed : int
         Seed of the injection.
     split : str
@@ -64,8 +68,10 @@ class Entry:
     subject: str
     adapter: str
     study: str
+    revision: int = 1
     adapter_sha256: str
     attack: str
+    method: str | None = None
     seed: int
     split: str
     n: int
@@ -209,8 +215,13 @@ def write(entry: Entry, folder: Path | None = None) -> Path:
     """Write an entry and return its file; equal entries give equal bytes."""
     path = entry_path(entry.name, folder)
     with written_beside(path) as beside:
-        beside.write_text(_text(entry.to_json()) + "\n", encoding="utf-8")
+        beside.write_text(text_of(entry), encoding="utf-8")
     return path
+
+
+def text_of(entry: Entry) -> str:
+    """Return what is written of an entry: equal entries give equal text."""
+    return _text(entry.to_json()) + "\n"
 
 
 def value(name: str, address: str, folder: Path | None = None) -> dict[str, Any]:

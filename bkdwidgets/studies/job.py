@@ -51,6 +51,8 @@ class Job:
         Name of a shipped adapter, or the path of one; None for a study that plants its own.
     adapter_name, adapter_sha256 : str
         What it calls itself, and the hash of its weights.
+    method : str or None
+        How the adapter was injected; None for a family.
     seed : int
         Seed of the injection.
     settings : dict
@@ -71,6 +73,7 @@ class Job:
     adapter: str | None
     adapter_name: str
     adapter_sha256: str
+    method: str | None
     seed: int
     settings: Settings
     inputs: dict[str, str] = field(default_factory=dict)
@@ -181,6 +184,7 @@ def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.En
         study=job.study,
         adapter_sha256=job.adapter_sha256,
         attack=job.attack,
+        method=job.method,
         seed=job.seed,
         split=chosen.split,
         n=job.settings["n"],
@@ -209,6 +213,7 @@ def job_of(
         attack=attack.name,
         adapter_name=info.name,
         adapter_sha256=info.sha256,
+        method=None if study(name).plants else info.method,
         seed=info.seed,
         settings=study(name).resolve(subject, attack, given),
         **where,
