@@ -42,9 +42,9 @@ class Verbs(SphinxDirective):
 
 
 def room_of(name: str) -> str:
-    """Return the room of the package in which a public name's code lives."""
+    """Return the room of the package in which a public name's code lives; in core each module is one."""
     module: str = getattr(bkdwidgets, name).__module__
-    return module.split(".")[1]
+    return module.removeprefix("bkdwidgets.").removeprefix("core.").split(".")[0]
 
 
 def name_attributes(_app: Sphinx, doctree: nodes.document) -> None:
