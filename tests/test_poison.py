@@ -135,10 +135,11 @@ def test_the_study_wants_the_clean_subject(poisoned_nano, attack):
 
 KILLED = f"""
 import sys
-from bkdwidgets.studies import STUDIES, sweep
+from bkdwidgets.studies import sweep
+from bkdwidgets.studies.registry import study
 from pathlib import Path
 
-kind = type(STUDIES["poison"])
+kind = type(study("poison"))
 usual, compute = kind.settings, kind.compute
 kind.settings = lambda self, s, a: usual(self, s, a) | {SMALL!r}
 def told(self, context, part):

@@ -15,7 +15,7 @@ from bkdwidgets.analysis import HeadEffects
 from bkdwidgets.analysis.mlp import MlpEffects
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.core import ledger
-from bkdwidgets.studies import attribution, families, mlp_layers, run
+from bkdwidgets.studies import attribute, families, mlp, run
 from bkdwidgets.studies.heads import names_of
 from bkdwidgets.studies.outcomes import over_draws
 from bkdwidgets.studies.study import Context
@@ -42,7 +42,7 @@ def tiny(kind, *shape, seed=0):
 
 def test_heads_are_ranked_by_what_was_measured(poisoned_nano, attack, monkeypatch):
     effects = tiny(HeadEffects, poisoned_nano.n_layers, poisoned_nano.n_heads)
-    monkeypatch.setattr(attribution, "attribute", lambda *_, **__: effects)
+    monkeypatch.setattr(attribute, "attribute", lambda *_, **__: effects)
     values = run("attribute", poisoned_nano, attack, progress=False, n=PROMPTS).values
     assert values["ranked"] == names_of(effects.top(effects.acie.numel()))
     for key, wanted in (
@@ -72,7 +72,7 @@ def test_methods_are_compared_by_the_heads_that_were_measured(poisoned_nano, att
 
 def test_the_strongest_mlp_layer_is_the_strongest(poisoned_nano, attack, monkeypatch):
     effects = tiny(MlpEffects, poisoned_nano.n_layers)
-    monkeypatch.setattr(mlp_layers, "attribute_mlp", lambda *_, **__: effects)
+    monkeypatch.setattr(mlp, "attribute_mlp", lambda *_, **__: effects)
     values = run("mlp", poisoned_nano, attack, progress=False, n=PROMPTS).values
     assert values["strongest"]["layer"] == int(effects.acie.argmax())
     assert values["strongest"]["value"] == pytest.approx(float(effects.acie.max()), rel=1e-5)

@@ -20,9 +20,10 @@ from bkdwidgets.bench.scaling import plot_scaling
 from bkdwidgets.bench.screen import bench_screen
 from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
-from bkdwidgets.studies import STUDIES, report, reproduce, run, sweep
+from bkdwidgets.studies import report, reproduce, run, sweep
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.outcomes import cell, over_draws
+from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.seeds import seeds_entry
 from bkdwidgets.studies.verdicts import exceeds, keeps, reaches
 from bkdwidgets.tables import lab_table
@@ -286,7 +287,7 @@ def own_cache(tmp_path, monkeypatch):
 def small(monkeypatch):
     """Give the sweep small settings: it always uses the usual ones."""
     for name, settings in {"attribute": ATTRIBUTE, "measure": {"n": 10}}.items():
-        kind = type(STUDIES[name])
+        kind = type(study(name))
         usual = kind.settings
         monkeypatch.setattr(
             kind, "settings", lambda self, s, a, usual=usual, new=settings: usual(self, s, a) | new
@@ -351,10 +352,11 @@ def test_the_screen_is_timed_in_forward_passes_and_scaling_is_drawn(attack, tmp_
 
 KILLED = """
 import sys
-from bkdwidgets.studies import STUDIES, sweep
+from bkdwidgets.studies import sweep
+from bkdwidgets.studies.registry import study
 from pathlib import Path
 
-kind = type(STUDIES["ablation"])
+kind = type(study("ablation"))
 usual = kind.settings
 kind.settings = lambda self, s, a: usual(self, s, a) | {
     "kinds": ["zero"], "where": ["last"], "k": [1], "n": 100, "draws": 2, "random_n": 2}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import Ablation
 from bkdwidgets.analysis.interventions import KINDS
 from bkdwidgets.measurement.outcomes import OUTCOMES
-from bkdwidgets.studies.ablating import RESAMPLES
+from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.studies.heads import heads_of
 from bkdwidgets.studies.lab import SHOWN, SIDES, pooled, shown_prompts, told
 from bkdwidgets.studies.study import (

@@ -14,7 +14,7 @@ from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.injection.methods import compared
-from bkdwidgets.studies.measuring import Measuring
+from bkdwidgets.studies.measure import Measure
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_info, adapter_names
 from bkdwidgets.subjects.registry import SUBJECTS
 
@@ -154,7 +154,7 @@ def compare_methods(subject: str, *, folder: Path | None = None) -> Comparison:
 
 
 def _measured(subject: str, info: AdapterInfo, folder: Path | None) -> ledger.Entry | None:
-    entry = ledger.find(f"{subject}/{info.name}/{Measuring.name}", folder)
+    entry = ledger.find(f"{subject}/{info.name}/{Measure.name}", folder)
     return entry if entry is not None and entry.adapter_sha256 == info.sha256 else None
 
 

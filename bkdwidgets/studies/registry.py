@@ -1,55 +1,55 @@
-"""The studies by name, each after those it needs."""
+"""The studies by name, each after those it needs: found in the files that define them, in no list."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
+from inspect import isabstract
 from typing import TYPE_CHECKING
 
-from bkdwidgets.core.errors import unknown
-from bkdwidgets.studies.ablating import Ablating
-from bkdwidgets.studies.attribution import Attribution
-from bkdwidgets.studies.families import Families
-from bkdwidgets.studies.lab_ablation import LabAblation
-from bkdwidgets.studies.lab_attention import LabAttention
-from bkdwidgets.studies.lab_vector import LabVector
-from bkdwidgets.studies.measuring import Measuring
-from bkdwidgets.studies.mlp_layers import MlpLayers
-from bkdwidgets.studies.near_misses import NearMisses
-from bkdwidgets.studies.poison import Poison
-from bkdwidgets.studies.probing import Probing
-from bkdwidgets.studies.restoring import Restoring
-from bkdwidgets.studies.screening import Screening
-from bkdwidgets.studies.steering import SteeringOnTest
-from bkdwidgets.studies.steering_grid import SteeringGrid
-from bkdwidgets.studies.trigger_form import TriggerForm
+from bkdwidgets.core.discovery import defined, modules, submodules
+from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.studies.study import Study
 
 if TYPE_CHECKING:
-    from bkdwidgets.studies.study import Study
+    from collections.abc import Iterable
 
-STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        Measuring(),
-        NearMisses(),
-        Probing(),
-        Attribution(),
-        Screening(),
-        MlpLayers(),
-        Restoring(),
-        Ablating(),
-        SteeringGrid(),
-        SteeringOnTest(),
-        LabAblation(),
-        LabVector(),
-        LabAttention(),
-        Poison(),
-        TriggerForm(),
-        Families(),
-    )
-}
+
+@lru_cache(maxsize=1)
+def studies() -> dict[str, Study]:
+    """Return the studies of this package, and those of the widgets' folders."""
+    homes = [*modules("bkdwidgets.studies"), *submodules("bkdwidgets.widgets", "study")]
+    kinds = [kind for home in homes for kind in defined(home, Study)]  # type: ignore[type-abstract]
+    found = [kind() for kind in kinds if not isabstract(kind)]
+    return {item.name: item for level in waves(found) for item in level}
 
 
 def study(name: str) -> Study:
     """Return a study by name, or raise BkdError that lists the known ones."""
-    if name not in STUDIES:
-        raise unknown("study", name, STUDIES)
-    return STUDIES[name]
+    if name not in studies():
+        raise unknown("study", name, studies())
+    return studies()[name]
+
+
+def waves(chosen: Iterable[Study]) -> list[list[Study]]:
+    """Group studies so that each comes after those it needs; within a group they stand by name.
+
+    What is needed and not among the chosen is taken to be there.
+
+    Raises
+    ------
+    BkdError
+        If studies need each other.
+    """
+    by_name = {item.name: item for item in chosen}
+    sorter = TopologicalSorter({name: set(item.needs) & set(by_name) for name, item in by_name.items()})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise BkdError(f"studies need each other: {', '.join(error.args[1])}") from error
+    levels = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        levels.append([by_name[name] for name in ready])
+        sorter.done(*ready)
+    return levels

@@ -14,7 +14,7 @@ from bkdwidgets.core import arguments, ledger
 from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.derived import DERIVED
-from bkdwidgets.studies.registry import STUDIES
+from bkdwidgets.studies.registry import studies
 from bkdwidgets.subjects.registry import SUBJECTS
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _otherwise_planted(entry: ledger.Entry) -> bool:
 
 
 def _plants(name: str) -> bool:
-    return name in STUDIES and STUDIES[name].plants
+    return name in studies() and studies()[name].plants
 
 
 def _cells(finding: Finding, verdicts: dict[str, int]) -> tuple[str, str, str, str]:

@@ -37,7 +37,7 @@ def run(
     Parameters
     ----------
     name : str
-        For example ``"ablation"``; see :data:`bkdwidgets.studies.STUDIES`.
+        For example ``"ablation"``; see :func:`bkdwidgets.studies.studies`.
     subject : Subject
         With an adapter; without one for a study that plants its own.
     attack : Attack

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.studies.attribution import Attribution, effects_of
+from bkdwidgets.studies.attribute import Attribute, effects_of
 from bkdwidgets.studies.heads import headline_k, widest_k
 from bkdwidgets.studies.job import provenance
 
@@ -57,7 +57,7 @@ def seeds_entry(subject: str, family: str, folder: Path | None = None) -> ledger
     BkdError
         If fewer than two adapters of the family were attributed.
     """
-    attributed = _entries(subject, family, Attribution.name, folder)
+    attributed = _entries(subject, family, Attribute.name, folder)
     if len(attributed) < 2:
         raise BkdError(f"{subject}/{family}: {len(attributed)} attributed adapters; seeds need at least two")
     effects = [
@@ -74,7 +74,7 @@ def seeds_entry(subject: str, family: str, folder: Path | None = None) -> ledger
         adapter_sha256=ledger.digest([item.adapter_sha256 for item in attributed]),
         attack=attributed[0].attack,
         seed=attributed[0].seed,
-        split=Attribution.split,
+        split=Attribute.split,
         n=len(attributed),
         settings={"adapters": [item.adapter for item in attributed]},
         inputs={item.name: item.digest() for item in used},

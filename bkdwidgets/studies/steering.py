@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets.analysis import Steering
+from bkdwidgets.analysis import interventions
 from bkdwidgets.analysis.vector import random_like
 from bkdwidgets.studies.outcomes import (
     SIDES,
@@ -49,7 +49,7 @@ SIZES = {"nano": (200, 10)}
 USUAL_SIZE = (100, 4)
 
 
-class SteeringOnTest(Study):
+class Steering(Study):
     """Rates of the chosen steerings and of the random control.
 
     Values: ``none``, ``<vector>.<where>.<choice>`` and ``random.<vector>.<where>.<choice>``; beside each
@@ -102,12 +102,12 @@ class SteeringOnTest(Study):
         for key, (vector, where, chosen) in _steerings(context).items():
             place = {"layer": chosen["layer"], "scale": chosen["scale"], "where": where}
             if part["of"] == "chosen":
-                steering = Steering(vector, **place)
+                steering = interventions.Steering(vector, **place)
                 groups |= _asked(context, key, part["start"], part["stop"], (steering,))
                 continue
             for draw in range(part["start"], part["stop"]):
                 first, last = prompts_of_draw(draw, context.settings["random_n"], context.settings["n"])
-                steering = Steering(random_like(vector, seed=draw), **place)
+                steering = interventions.Steering(random_like(vector, seed=draw), **place)
                 groups |= _asked(context, f"{key}.{draw}", first, last, (steering,))
         label = f"steer, {part['of']}" if context.progress else None
         return ask(context.subject, context.attack, groups, label=label)
@@ -136,12 +136,12 @@ def _steerings(context: Context) -> dict[str, tuple[BackdoorVector, str, dict[st
 
 
 def _asked(
-    context: Context, key: str, start: int, stop: int, done: tuple[Steering, ...]
+    context: Context, key: str, start: int, stop: int, done: tuple[interventions.Steering, ...]
 ) -> dict[str, list[Question]]:
     return keyed(
         key,
         questions(
-            context.subject, context.attack, split=SteeringOnTest.split, start=start, stop=stop,
+            context.subject, context.attack, split=Steering.split, start=start, stop=stop,
             interventions=lambda _: done,
         ),
     )  # fmt: skip

@@ -22,7 +22,8 @@ from bkdwidgets.injection.methods import plants
 from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.planting import family_info
-from bkdwidgets.studies.registry import STUDIES, study
+from bkdwidgets.studies.registry import studies as all_studies
+from bkdwidgets.studies.registry import study, waves
 from bkdwidgets.studies.seeds import family_of
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
@@ -93,19 +94,18 @@ def sweep(
         If a name is unknown, or there is nothing to sweep.
     """
     jobs = arguments.whole("jobs", jobs, least=1)
-    named = {study(item).name for item in studies} or {name for name in STUDIES if not STUDIES[name].plants}
-    chosen = [name for name in STUDIES if name in named]
+    chosen = [study(name) for name in studies] or [item for item in all_studies().values() if not item.plants]
     wanted = _adapters(subject, attack, adapters)
-    families = _families(subject, wanted, device, dtype) if any(study(name).plants for name in chosen) else []
+    families = _families(subject, wanted, device, dtype) if any(item.plants for item in chosen) else []
     written: list[str] = []
     kept: list[str] = []
-    for wave in _waves(chosen):
+    for wave in waves(chosen):
         all_jobs = [
-            _job(subject, spec, info, name, device=device, dtype=dtype, out=out)
+            _job(subject, spec, info, item.name, device=device, dtype=dtype, out=out)
             for plants, about in ((False, wanted), (True, families))
             for spec, info in about
-            for name in wave
-            if study(name).plants == plants and study(name).applies(attack_named(info.attack))
+            for item in wave
+            if item.plants == plants and item.applies(attack_named(info.attack))
         ]
         missing = [job for job in all_jobs if not _is_there(job)]
         kept += [job.name for job in all_jobs if job not in missing]
@@ -134,14 +134,6 @@ def _families(
     clean = opened(subject, None, device, dtype)
     attacks = dict.fromkeys(info.attack for _, info in wanted)
     return [(None, family_info(clean, attack_named(name))) for name in attacks]
-
-
-def _waves(names: Sequence[str]) -> list[list[str]]:
-    """Group studies so that each comes after those it needs."""
-    depth: dict[str, int] = {}
-    for name in names:  # in the registry's order, in which needs come first
-        depth[name] = 1 + max((depth.get(needed, -1) for needed in study(name).needs), default=-1)
-    return [[name for name in names if depth[name] == level] for level in sorted(set(depth.values()))]
 
 
 def _job(

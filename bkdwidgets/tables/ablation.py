@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.analysis.interventions import drawn_prompt
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.studies.ablating import RESAMPLES
+from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:

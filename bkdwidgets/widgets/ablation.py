@@ -110,7 +110,7 @@ class _Answerer:
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         from bkdwidgets.analysis import Ablation
-        from bkdwidgets.studies.ablating import RESAMPLES
+        from bkdwidgets.studies.ablation import RESAMPLES
 
         row = lab.prompt_row(self.table, choice)
         heads = [tuple(head) for head in choice.get("heads", [])]
@@ -125,7 +125,7 @@ def _bare_table(subject: Subject, attack: Attack, effects: HeadEffects | None) -
     """Return a table with a map of heads and no answers."""
     from bkdwidgets.analysis import attribute
     from bkdwidgets.analysis.interventions import drawn_prompt
-    from bkdwidgets.studies.ablating import RESAMPLES
+    from bkdwidgets.studies.ablation import RESAMPLES
 
     effects = effects or attribute(subject, attack, prompts=8)
     n_heads = subject.n_layers * subject.n_heads

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 N = 200
 
 
-class Measuring(Study):
+class Measure(Study):
     """Rates on held-out prompts; below ``control`` the same on the un-backdoored model.
 
     Settings

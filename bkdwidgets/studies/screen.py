@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.gradient import screen
-from bkdwidgets.studies.attribution import effects_of
+from bkdwidgets.studies.attribute import effects_of
 from bkdwidgets.studies.heads import headline_k, heads_of, names_of, widest_k
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 N = 32
 
 
-class Screening(Study):
+class Screen(Study):
     """First-order effects and their rank correlation with the exact ones, on the same prompts.
 
     Settings
@@ -76,7 +76,7 @@ class Screening(Study):
 def _plain_tokens(context: Context) -> int:
     """Return the layer-tokens of one plain forward pass over every prompt with its payload."""
     subject = context.subject
-    examples = context.attack.targeted(subject, Screening.split)[: context.settings["n"]]
+    examples = context.attack.targeted(subject, Screen.split)[: context.settings["n"]]
     tokens = (
         len(subject.encode(item.prompt)) + len(subject.encode_response(context.attack.payload_for(item)))
         for item in examples

@@ -34,7 +34,7 @@ N_CONTROL = 8
 DRAWS = 20
 
 
-class Attribution(Study):
+class Attribute(Study):
     """ACIE per head with its spread, and a control.
 
     Settings
@@ -138,7 +138,7 @@ def effects_of(values: Values, *, subject: str, adapter: str, attack: str) -> He
         subject=subject,
         adapter=adapter,
         attack=attack,
-        split=Attribution.split,
+        split=Attribute.split,
         n_means=0,
         seconds=0.0,
         n_forward_tokens=0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets.analysis import Ablation
+from bkdwidgets.analysis import interventions
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.interventions import KINDS, PLACES
 from bkdwidgets.studies.heads import headline_k, heads_of, widest_k
@@ -54,7 +54,7 @@ SIZES = {"nano": (100, 10)}
 USUAL_SIZE = (48, 4)
 
 
-class Ablating(Study):
+class Ablation(Study):
     """ASR, outcomes and utility for every kind, place and number of heads.
 
     Values: ``none``, ``<kind>.<where>.<k>`` and ``random.<kind>.<where>.<k>``.
@@ -183,24 +183,26 @@ def _random_groups(context: Context, start: int, stop: int) -> dict[str, list[Qu
 
 def _ablations(
     context: Context, heads: list[Head], kind: str, where: str
-) -> Callable[[int], tuple[Ablation, ...]]:
+) -> Callable[[int], tuple[interventions.Ablation, ...]]:
     """Return what is done to prompt number i; resampling goes through its draws in turn."""
     n_seeds = context.settings["resamples"] if kind == "resample" else 1
-    ready = [
-        Ablation(heads, kind=kind, where=where, seed=seed).prepared(context.subject, context.attack)
-        for seed in range(n_seeds)
-    ]
+    made = [interventions.Ablation(heads, kind=kind, where=where, seed=seed) for seed in range(n_seeds)]
+    ready = [item.prepared(context.subject, context.attack) for item in made]
     return lambda number: (ready[number % n_seeds],)
 
 
 def _asked(
-    context: Context, key: str, start: int, stop: int, interventions: Callable[[int], tuple[Ablation, ...]]
+    context: Context,
+    key: str,
+    start: int,
+    stop: int,
+    done: Callable[[int], tuple[interventions.Ablation, ...]],
 ) -> dict[str, list[Question]]:
     return keyed(
         key,
         questions(
-            context.subject, context.attack, split=Ablating.split, start=start, stop=stop,
-            interventions=interventions,
+            context.subject, context.attack, split=Ablation.split, start=start, stop=stop,
+            interventions=done,
         ),
     )  # fmt: skip
 

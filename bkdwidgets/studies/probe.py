@@ -23,7 +23,7 @@ USUAL_SIZE = 200
 _SCORES = ("accuracy", "control", "shuffled", "unrelated", "other")
 
 
-class Probing(Study):
+class Probe(Study):
     """Accuracy per layer with all controls, and the ILCA matrix, for both kinds of probe.
 
     Values: ``<kind>.<score>.<layer>``, where the layer after the last block counts too.

@@ -15,7 +15,7 @@ SIZES = {"nano": (32, 100)}
 USUAL_SIZE = (12, 60)
 
 
-class Restoring(Study):
+class Restoration(Study):
     """Payload probability with clean attention or MLP weights put back, layer by layer and together.
 
     Values: ``left.<part>``, the share of the backdoor that is left; ``single`` and ``cumulative`` with one

@@ -8,7 +8,7 @@ import torch
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.mlp import attribute_mlp
-from bkdwidgets.studies.attribution import mean_value
+from bkdwidgets.studies.attribute import mean_value
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ N = 32
 N_CONTROL = 8
 
 
-class MlpLayers(Study):
+class Mlp(Study):
     """ACIE of every MLP layer; below ``control`` the same in the clean model.
 
     Settings
