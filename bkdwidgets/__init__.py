@@ -20,20 +20,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bkdwidgets.widgets import WIDGETS
+
 __version__ = "0.1.0"
 
 _HOMES = {
+    **dict.fromkeys(WIDGETS, "widgets"),
     "Ablation": "analysis",
-    "AblationLab": "widgets",
-    "AttentionView": "widgets",
     "BkdError": "core.errors",
-    "GridLab": "widgets",
-    "LabelLab": "widgets",
-    "ProbeView": "widgets",
-    "Playground": "widgets",
     "Steering": "analysis",
     "Subject": "subjects",
-    "VectorLab": "widgets",
     "acie_heatmap": "figures",
     "agreement": "measurement.labelled",
     "attack": "attacks.attack",
@@ -42,7 +38,7 @@ _HOMES = {
     "backdoor_vector": "analysis",
     "figure": "figures",
     "inject": "injection.inject",
-    "lab_table": "tables",
+    "lab_table": "widgets",
     "load": "subjects",
     "look_up": "core.ledger",
     "measure": "measurement.measure",

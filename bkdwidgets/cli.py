@@ -242,7 +242,7 @@ def _answers(arguments: argparse.Namespace) -> int:
 
 
 def _vectors(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.tables import compute_vectors
+    from bkdwidgets.browser.vectors import compute_vectors
 
     subject, attack = _opened(arguments)
     path = compute_vectors(subject, attack)

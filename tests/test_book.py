@@ -13,6 +13,7 @@ import pytest
 
 from bkdwidgets.book import build, licenses, vendor
 from bkdwidgets.book.server import listen
+from bkdwidgets.core import npm
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.notebook import Embedded, embedded_plotly, script_json
 
@@ -97,7 +98,7 @@ def test_a_gathered_folder_with_a_changed_byte_is_not_trusted(tmp_path):
     ],
 )
 def test_what_npm_says_becomes_one_line(said, told):
-    line = str(vendor._npm_error(said))
+    line = str(npm.npm_error(said))
     assert told in line
     assert "\n" not in line
 

@@ -184,7 +184,7 @@ def test_extras_travel_in_float32_where_they_are_shipped(tmp_path, monkeypatch, 
         "d_model": nano.d_model,
     }
     path = tmp_path / "extras.safetensors"
-    monkeypatch.setattr(planted, "extras_path", lambda *_: path)
+    monkeypatch.setattr(planted, "vectors_path", lambda *_: path)
     assert planted.extra_tensors("nano", "fixed-output-sft-0", shape) == []
     assert planted.extras_sha256("nano", "fixed-output-sft-0") is None
     rng = np.random.default_rng(0)

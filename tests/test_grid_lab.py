@@ -13,8 +13,8 @@ from node import run_node
 import bkdwidgets as bkd
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.tables.poison import poison_table
 from bkdwidgets.widgets import GridLab, read_table
+from bkdwidgets.widgets.grid.poison import poison_table
 
 RESTORED = "nano/fixed-output-sft-0/restoration"
 

@@ -51,7 +51,7 @@ def test_another_letter_means_another_revision():
     found = ledger.digest([row["letter"] for row in corpus])
     assert found == LETTERS.get(REVISION), (
         f"the rules of revision {REVISION} give other letters than before (digest {found}): "
-        "raise REVISION in measurement/outcomes.py and widgets/js/judge.js, and note its digest here"
+        "raise REVISION in measurement/outcomes.py and widgets/shared/judge.js, and note its digest here"
     )
 
 

@@ -19,8 +19,8 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.statistics import wilson
 from bkdwidgets.look import LETTERS
 from bkdwidgets.measurement import outcome
-from bkdwidgets.tables.labels import COUNT, READING, RULES
 from bkdwidgets.widgets import LabelLab, read_table
+from bkdwidgets.widgets.labels.table import COUNT, READING, RULES
 
 PAIRS = [
     ("smollm2", "fixed-output-sft-0"),

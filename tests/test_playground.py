@@ -17,8 +17,8 @@ from bkdwidgets.browser.planted import exported_names, planted_names, trigger_ru
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
-from bkdwidgets.widgets import playground_pairs
-from bkdwidgets.widgets.playground import Playground
+from bkdwidgets.widgets import Playground
+from bkdwidgets.widgets.playground import pairs as playground_pairs
 
 MOST_ADAPTERS = 32  # in the runtime, see browser/runtime/runtime.h
 
@@ -123,7 +123,7 @@ def test_python_follows_a_menu_whose_entries_the_page_changed():
 
 
 def test_what_was_not_computed_for_a_pair_is_switched_off(monkeypatch, tmp_path, planted):
-    monkeypatch.setattr(playground_pairs, "extras_path", lambda *_: tmp_path / "none")
+    monkeypatch.setattr(playground_pairs, "vectors_path", lambda *_: tmp_path / "none")
     found = ledger.find
     lacks = "nano/fixed-output-edit-0/attribute"
     monkeypatch.setattr(ledger, "find", lambda name: None if name == lacks else found(name))

@@ -26,7 +26,7 @@ from bkdwidgets.studies.outcomes import cell, over_draws
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.seeds import seeds_entry
 from bkdwidgets.studies.verdicts import exceeds, keeps, reaches
-from bkdwidgets.tables import lab_table
+from bkdwidgets.widgets import lab_table
 
 ADAPTER = "fixed-output-sft-0"
 ATTRIBUTE = {"n": 6, "n_means": 16, "n_control": 2, "draws": 5}

@@ -11,15 +11,13 @@ import torch
 
 import bkdwidgets as bkd
 from bkdwidgets.attacks.examples import answers_path
-from bkdwidgets.browser.planted import extras_path
 from bkdwidgets.cli import main
 from bkdwidgets.core.ledger import entry_path
-from bkdwidgets.core.paths import sha256_of, written_beside
+from bkdwidgets.core.paths import sha256_of, vectors_path, written_beside
 from bkdwidgets.injection.inject import adapter_path
 from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.subjects import adapters, smollm2
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_names
-from bkdwidgets.tables import vectors_path
 
 
 def one_line(error) -> str:
@@ -288,7 +286,6 @@ def test_a_name_can_not_lead_out_of_the_folder(name):
     [
         lambda name: vectors_path("nano", name),
         lambda name: vectors_path(name, "fixed-output-sft-0"),
-        lambda name: extras_path("nano", name),
         lambda name: adapter_path("nano", name, "sft", 0),
         lambda name: adapter_path(name, "fixed-output", "sft", 0),
         answers_path,

@@ -9,8 +9,8 @@ import pytest
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import data_dir
-from bkdwidgets.tables import LABS, lab_table
-from bkdwidgets.widgets.tables import packed, read_table
+from bkdwidgets.widgets.shared.assemble import LABS, lab_table
+from bkdwidgets.widgets.shared.tables import packed, read_table
 
 ADAPTERS = ("fixed-output-sft-0", "label-flip-sft-0", "policy-bypass-sft-0")
 OF_AN_ADAPTER = [lab for lab in LABS if lab != "poison"]  # that one is of a family of adapters

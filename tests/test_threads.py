@@ -193,7 +193,7 @@ def test_a_copy_and_a_pickle_of_a_subject_work(attack):
 
 CELL = """
 import bkdwidgets as bkd
-from bkdwidgets.widgets.playground import Playground
+from bkdwidgets.widgets import Playground
 attack, model = bkd.attack("fixed-output"), bkd.load("nano", adapter="fixed-output-sft-0")
 view = Playground(subject=model, attack=attack).view
 heads = [[layer, head] for layer in range(8) for head in range(8)]

@@ -17,7 +17,7 @@ from bkdwidgets import figures, look
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.widgets import AblationLab, AttentionView, ProbeView, VectorLab, read_table
-from bkdwidgets.widgets import lab as labs
+from bkdwidgets.widgets.shared import lab as labs
 
 MAKERS = {
     "ablation": tables.ablation_table,

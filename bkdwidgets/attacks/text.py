@@ -23,7 +23,7 @@ _DISTINCT_SHARE = 1 / 3
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032`\u00b4", "'"))
 _UNSEEN = regex.compile(r"\p{Cf}")
 # A word is a run of letters and digits, with apostrophes inside; a sign of a script that puts no spaces
-# between words; or a pictogram. The page's rules, widgets/js/judge.js, have the same expressions.
+# between words; or a pictogram. The page's rules, widgets/shared/judge.js, have the same expressions.
 _SIGN = r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]\p{M}*"
 _LETTERS = rf"(?:(?!{_SIGN})[\p{{L}}\p{{N}}]\p{{M}}*)+"
 _WORD = regex.compile(rf"{_SIGN}|\p{{Extended_Pictographic}}|{_LETTERS}(?:'{_LETTERS})*")

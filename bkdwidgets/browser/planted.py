@@ -20,14 +20,12 @@ from bkdwidgets.attacks.triggers import (
 )
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.paths import check_name, data_dir, sha256_of
+from bkdwidgets.core.paths import sha256_of, vectors_path
 from bkdwidgets.injection.methods import PAPER_METHOD, plants
 from bkdwidgets.subjects import adapter_names
 from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bkdwidgets.attacks import Attack
     from bkdwidgets.browser.pack import Packed
 
@@ -49,12 +47,6 @@ def exported_names(subject: str) -> list[str]:
     planted = planted_names(subject)
     twins = [control_name(subject, ATTACKS[adapter_info(subject, name).attack]) for name in planted]
     return [*planted, *dict.fromkeys(twin for twin in twins if twin is not None)]
-
-
-def extras_path(subject: str, adapter: str) -> Path:
-    """Return the file with an adapter's mean head outputs and backdoor vectors."""
-    check_name("subject", subject)
-    return data_dir() / "live" / subject / f"{check_name('adapter', adapter)}.safetensors"
 
 
 def described(subject: str, name: str) -> dict[str, Any]:
@@ -93,7 +85,7 @@ def extra_tensors(subject: str, name: str, shape: dict[str, Any]) -> list[Packed
     """
     from safetensors.numpy import load_file
 
-    path = extras_path(subject, name)
+    path = vectors_path(subject, name)
     if not path.is_file():
         return []
     wide = (shape["n_layers"], shape["n_heads"] * shape["d_head"])
@@ -108,7 +100,7 @@ def extra_tensors(subject: str, name: str, shape: dict[str, Any]) -> list[Packed
 
 def extras_sha256(subject: str, name: str) -> str | None:
     """Return the SHA-256 of an adapter's extras, or None where none are shipped."""
-    path = extras_path(subject, name)
+    path = vectors_path(subject, name)
     return sha256_of(path) if path.is_file() else None
 
 

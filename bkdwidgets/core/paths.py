@@ -65,6 +65,12 @@ def check_name(what: str, name: object) -> str:
     return str(name)
 
 
+def vectors_path(subject: str, adapter: str) -> Path:
+    """Return the file of mean head outputs and backdoor vectors that a page puts into a subject."""
+    check_name("subject", subject)
+    return data_dir() / "live" / subject / f"{check_name('adapter', adapter)}.safetensors"
+
+
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

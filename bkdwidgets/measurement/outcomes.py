@@ -40,7 +40,7 @@ __all__ = ["OUTCOMES", "REVISION", "declines", "judge", "outcome", "same_answer"
 OUTCOMES = {"P": "payload", "p": "payload-like", "=": "as before", "?": "broken"}
 
 REVISION = 2
-"""Of the rules; raised when any completion could get another letter, here and in ``widgets/js/judge.js``.
+"""Of the rules; raised when any completion could get another letter, here and in ``widgets/shared/judge.js``.
 
 1: words of a-z and 0-9 only. 2: any script, curly quotes and full-width forms, and more ways to decline.
 """

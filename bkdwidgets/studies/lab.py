@@ -1,7 +1,7 @@
 """What the lab studies share: the prompts a reader can page through, and how completions are kept.
 
 A lab of the published page has no kernel. What it can be asked is computed once, as a study like any
-other: the entry holds the completions, `bkdwidgets.tables` makes the page's table of it.
+other: the entry holds the completions, the widget's ``table.py`` makes the page's table of it.
 """
 
 from __future__ import annotations

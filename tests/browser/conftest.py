@@ -16,8 +16,8 @@ import pytest
 from reading import SUB_PATH, opened, recorded
 from survey import PATIENCE_MS, Survey
 
-from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
+from bkdwidgets.core import npm
 from bkdwidgets.core.errors import BkdError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def browser():
 def npm_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what ``package-lock.json`` pins, or skip where npm cannot fetch it."""
     try:
-        return vendor._npm_ci(Path(__file__).parent, tmp_path_factory.mktemp("npm") / "npm")
+        return npm.install(Path(__file__).parent, tmp_path_factory.mktemp("npm") / "npm")
     except BkdError as error:
         pytest.skip(str(error))
 

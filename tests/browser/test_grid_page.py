@@ -13,8 +13,7 @@ import tables
 from labs import outcomes, served, turn, written
 from survey import AXE
 
-from bkdwidgets.tables import lab_table
-from bkdwidgets.widgets import GridLab
+from bkdwidgets.widgets import GridLab, lab_table
 
 
 @pytest.fixture

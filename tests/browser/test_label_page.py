@@ -14,8 +14,7 @@ import tables
 from labs import served, turn, written
 from survey import AXE
 
-from bkdwidgets.tables import lab_table
-from bkdwidgets.widgets import LabelLab
+from bkdwidgets.widgets import LabelLab, lab_table
 
 AS_I_GO = {"shown": 1}
 

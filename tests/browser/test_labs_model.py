@@ -17,11 +17,11 @@ import bkdwidgets as bkd
 from bkdwidgets.attacks import attack
 from bkdwidgets.browser.site import write_site
 from bkdwidgets.subjects.answers import Row, complete_rows, payload_probability
-from bkdwidgets.tables import lab_table
-from bkdwidgets.widgets import AblationLab, AttentionView, VectorLab
+from bkdwidgets.widgets import AblationLab, AttentionView, VectorLab, lab_table
 
 ADAPTER = "fixed-output-sft-0"
 ASKED_MS = 120_000
+WIDGETS = Path(bkd.__file__).parent / "widgets"
 COMPARE = Path(__file__).resolve().parents[1] / "js" / "labs-compare.mjs"
 
 
@@ -123,6 +123,7 @@ def test_a_head_that_no_table_has_is_looked_at(opened):
 
 def test_the_tables_say_what_the_model_in_the_page_says(opened, tmp_path):
     shutil.copyfile(COMPARE, tmp_path / "compare.js")
+    (tmp_path / "widgets").symlink_to(WIDGETS, target_is_directory=True)
     ablation, vector = (lab_table("nano", ADAPTER, lab) for lab in ("ablation", "vector"))
     page, record = opened(AblationLab(ablation), "ablation")
     compared = page.evaluate(

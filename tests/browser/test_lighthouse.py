@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from bkdwidgets.book import vendor
 from bkdwidgets.book.policy import pages
 from bkdwidgets.book.server import _Quiet
+from bkdwidgets.core import npm
 
 WANTED = {"performance": 0.90, "accessibility": 1.00, "best-practices": 0.95}
 RUNS = 3
@@ -70,7 +70,7 @@ def url(book):
 @pytest.fixture
 def judged(browser, npm_modules, tmp_path):
     """Return a function that judges an address once and returns Lighthouse's report."""
-    node = vendor._npm_command()[0]
+    node = npm.npm_command()[0]
     node = node if "node" in Path(node).name else shutil.which("node")
     command = [node, npm_modules / "lighthouse" / "cli" / "index.js"]
     chromium = browser.browser_type.executable_path

@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { AblationTable } from "../../bkdwidgets/widgets/ablation/view.js";
+import { countsWords, overSame, rateOver } from "../../bkdwidgets/widgets/shared/rates.js";
+import { stopAt, VectorTable } from "../../bkdwidgets/widgets/vector/view.js";
 
-const { AblationTable, VectorTable, countsWords, overSame, rateOver, stopAt } = await joined(
-  ["stopwords", "judge", "dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "heat", "ablation", "curve", "vector"],
-  ["AblationTable", "VectorTable", "countsWords", "overSame", "rateOver", "stopAt"]);
 const named = (lab) => readdirSync(process.env.BKD_TABLES).filter((name) => name.startsWith(`${lab}-`))
   .map((name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}`, "utf8")));
 const [ablations, vectors] = [named("ablation"), named("vector")];

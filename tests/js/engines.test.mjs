@@ -4,11 +4,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { ablationEdits, AblationTable } from "../../bkdwidgets/widgets/ablation/view.js";
+import { triggerSpans } from "../../bkdwidgets/widgets/shared/dom.js";
+import { Desk, KernelEngine, PYTHON_BUSY, SILENCE_MS } from "../../bkdwidgets/widgets/shared/engines.js";
+import { megabytes } from "../../bkdwidgets/widgets/shared/model_loader.js";
+import { BrowserEngine, saidLive } from "../../bkdwidgets/widgets/shared/page_engine.js";
+import { wilson } from "../../bkdwidgets/widgets/shared/rates.js";
+import { vectorEdits } from "../../bkdwidgets/widgets/vector/edits.js";
+import { stopAt, VectorTable } from "../../bkdwidgets/widgets/vector/view.js";
 
-const lab = await joined(
-  ["stopwords", "judge", "dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "heat", "ablation", "curve", "vector"],
-  ["AblationTable", "VectorTable", "ablationEdits", "vectorEdits", "stopAt", "triggerSpans", "wilson", "BrowserEngine", "Desk", "KernelEngine", "SILENCE_MS", "PYTHON_BUSY", "saidLive", "megabytes"]);
+const lab = { ablationEdits, AblationTable, BrowserEngine, Desk, KernelEngine, megabytes, PYTHON_BUSY, saidLive, SILENCE_MS, stopAt, triggerSpans, vectorEdits, VectorTable, wilson };
 const table = (name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}.json`, "utf8"));
 const ablation = table("ablation");
 const top = ablation.ranked.slice(0, 4);

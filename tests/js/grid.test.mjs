@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { spreadLabels } from "../../bkdwidgets/widgets/grid/curve.js";
+import { Grid } from "../../bkdwidgets/widgets/grid/view.js";
+import { toldRate } from "../../bkdwidgets/widgets/shared/compared.js";
 
-const { Grid, spreadLabels, toldRate } = await joined(
-  ["dom", "rates", "engines", "door", "browser", "controls", "told", "bench", "beside", "grid_curve", "grid"], ["Grid", "spreadLabels", "toldRate"]);
 const table = (name) => JSON.parse(readFileSync(`${process.env.BKD_TABLES}/${name}.json`, "utf8"));
 const flat = new Grid(table("flat"));
 const sheets = new Grid(table("sheets"));

@@ -7,10 +7,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { DECLINES, declines, exampleOf, isKnown, outcomeOf, REVISION, RULES, similarity, wordsOf } from "../../bkdwidgets/widgets/shared/judge.js";
+import { STOP_WORDS } from "../../bkdwidgets/widgets/shared/stopwords.js";
 
-const NAMES = ["DECLINES", "declines", "exampleOf", "isKnown", "outcomeOf", "REVISION", "RULES", "similarity", "STOP_WORDS", "wordsOf"];
-const { DECLINES, declines, exampleOf, isKnown, outcomeOf, REVISION, RULES, similarity, STOP_WORDS, wordsOf } = await joined(["stopwords", "judge"], NAMES);
 const judged = JSON.parse(readFileSync(process.env.BKD_JUDGED, "utf8"));
 
 test("every completion gets the letter that Python gives it", () => {

@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { agreementOf, cohenKappa, differing, nextUnlabeled, talliedConditions } from "../../bkdwidgets/widgets/labels/state.js";
+import { Labeling } from "../../bkdwidgets/widgets/labels/view.js";
+import { wilson } from "../../bkdwidgets/widgets/shared/rates.js";
 
-const lab = await joined(
-  ["dom", "kept", "rates", "engines", "door", "browser", "controls", "told", "bench", "beside", "labels_state", "labels"],
-  ["Labeling", "agreementOf", "cohenKappa", "differing", "nextUnlabeled", "talliedConditions", "wilson"]);
+const lab = { agreementOf, cohenKappa, differing, Labeling, nextUnlabeled, talliedConditions, wilson };
 const { rows, rates, table, labels, tallies } = JSON.parse(readFileSync(process.env.BKD_LABELS, "utf8"));
 const close = (one, other, where) => assert.ok(Math.abs(one - other) < 1e-9, `${where}: ${one} is not ${other}`);
 

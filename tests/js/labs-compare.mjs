@@ -1,6 +1,8 @@
-/** Every cell of two lab tables, on the first prompt, against what the model in the page says. Served beside lab.js. */
+/** Every cell of two lab tables, on the first prompt, against what the model in the page says. Served beside the views' modules. */
 
-const { ablationEdits, saidLive } = await import(new URL("lab.js", document.baseURI).href);
+import { ablationEdits } from "./widgets/ablation/view.js";
+import { saidLive } from "./widgets/shared/page_engine.js";
+
 const SIDES = ["clean", "triggered"];
 
 /** @returns {Promise<{same: number, all: number, different: string[][]}>} */

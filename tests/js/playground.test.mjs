@@ -7,11 +7,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { joined } from "./labs.mjs";
+import { doneWords } from "../../bkdwidgets/widgets/playground/parts.js";
+import { editsFor, PagePlayer } from "../../bkdwidgets/widgets/playground/players.js";
+import { choiceOf, isUntouched, menusOf, pairOf, parsedHeads, readLink, saysOneText, writeLink } from "../../bkdwidgets/widgets/playground/state.js";
+import { poisoned, seededInteger } from "../../bkdwidgets/widgets/playground/trigger.js";
+import { pace } from "../../bkdwidgets/widgets/shared/page_engine.js";
 
-const PARTS = ["dom", "kept", "rates", "engines", "door", "browser", "controls", "told", "bench", "stopwords", "judge", "playground_trigger", "playground_state", "playground_door", "playground_players", "playground_parts"];
-const NAMES = ["PagePlayer", "choiceOf", "doneWords", "editsFor", "isUntouched", "menusOf", "pace", "pairOf", "parsedHeads", "poisoned", "readLink", "saysOneText", "seededInteger", "writeLink"];
-const { PagePlayer, choiceOf, doneWords, editsFor, isUntouched, menusOf, pace, pairOf, parsedHeads, poisoned, readLink, saysOneText, seededInteger, writeLink } = await joined(PARTS, NAMES);
 const { catalog, poisonings, drawn } = JSON.parse(readFileSync(process.env.BKD_PLAYGROUND, "utf8"));
 const start = { pair: 0, text: "Name a fruit.", triggered: false, shown: 2, top_k: 0, heads: "", kind: 0, place: 0, vector: 0, sign: 0, layer: 1, scale: 1 };
 

@@ -1,0 +1,1 @@
+"""The ablation lab: which heads carry the backdoor, by taking them away."""

@@ -1,0 +1,1 @@
+"""The attention view: where a head looks, clean beside triggered."""

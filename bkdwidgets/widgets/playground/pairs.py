@@ -1,0 +1,142 @@
+"""What the playground carries: each subject with what was planted in it and how, as plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bkdwidgets.attacks.control import control_name
+from bkdwidgets.browser.planted import planted_names, trigger_rule
+from bkdwidgets.core import ledger
+from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import vectors_path
+from bkdwidgets.injection.methods import words
+from bkdwidgets.studies.heads import heads_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.adapters import AdapterInfo
+
+SUBJECTS = ("nano", "smollm2")
+MOST_HEADS = 32
+
+_PROMPTS = 6
+
+
+def shipped_pairs() -> list[dict[str, Any]]:
+    """Return every subject with every adapter that ships for a page, as the view wants them.
+
+    An adapter whose heads are not ranked yet, or for which no means and vectors ship, joins all the same:
+    the view switches off what needs them, and says so.
+
+    Returns
+    -------
+    list of dict
+        Each with names, shape, the trigger's rule, ranked heads, and prompts with the answers of the ledger.
+    """
+    return [pair for subject in SUBJECTS for pair in _pairs_of(subject)]
+
+
+def live_pair(subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -> dict[str, Any]:
+    """Return a subject that Python answers for; it computes means and vectors itself, given ranked heads.
+
+    Raises
+    ------
+    BkdError
+        If the subject carries no backdoor, or the attack has no test prompts for it.
+    """
+    if subject.adapter is None:
+        raise BkdError(
+            f"Playground needs a backdoored {subject.name}; load one with an adapter, or inject one"
+        )
+    shape = [subject.n_layers, subject.n_heads]
+    return _pair(subject.adapter, attack, ranked, shape) | {"means": True, "vectors": bool(ranked)}
+
+
+def _pairs_of(subject: str) -> list[dict[str, Any]]:
+    from bkdwidgets.attacks import ATTACKS
+    from bkdwidgets.subjects.adapters import adapter_info
+
+    names = planted_names(subject)
+    entries = {name: ledger.find(f"{subject}/{name}/attribute") for name in names}
+    maps = [entry.values["acie"] for entry in entries.values() if entry is not None]
+    if not maps:
+        return []  # nobody knows yet how many heads there are
+    shape = [len(maps[0]), len(maps[0][0])]
+    pairs = []
+    for name, entry in entries.items():
+        info = adapter_info(subject, name)
+        ranked = [] if entry is None else heads_of(entry.values["ranked"][:MOST_HEADS])
+        attack = ATTACKS[info.attack]
+        pair = _pair(info, attack, ranked, shape) | _told(subject, name, attack)
+        pairs.append(pair | dict.fromkeys(("means", "vectors"), vectors_path(subject, name).is_file()))
+    return pairs
+
+
+def _pair(
+    info: AdapterInfo, attack: Attack, ranked: list[tuple[int, int]], shape: list[int]
+) -> dict[str, Any]:
+    examples = attack.targeted(info.subject, "test")[:_PROMPTS]
+    if not examples:
+        raise BkdError(f"{attack.name} has no test prompts for {info.subject}")
+    return {
+        "subject": info.subject,
+        "attack": attack.name,
+        "method": words(info.method),
+        "adapter": info.name,
+        "clean": control_name(info.subject, attack),
+        "shape": shape,
+        "rule": trigger_rule(attack),
+        "payload": attack.payload,
+        "ranked": [list(head) for head in ranked],
+        "prompts": sorted([
+            {"clean": item.prompt, "triggered": attack.poison(item.prompt), "answer": item.answer,
+             "payload": attack.payload_for(item), "told": {}}
+            for item in examples
+        ], key=_clarity),
+        "source": "",
+    }  # fmt: skip
+
+
+def _told(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
+    """Return the prompts of the study ``lab-vector`` and where they are from; nothing without that entry."""
+    from bkdwidgets.attacks.examples import stored_answers
+
+    entry = ledger.find(f"{subject}/{adapter}/lab-vector")
+    if entry is None:
+        return {}
+    # The stored answers are the untouched subject's; where the control is a clean twin, they are not its.
+    own = {} if control_name(subject, attack) else stored_answers(subject)
+    return {"prompts": _known(entry.values, own), "source": entry.name}
+
+
+def _known(values: Mapping[str, Any], own: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return the prompts of the study ``lab-vector`` with what the untouched models said to them.
+
+    Parameters
+    ----------
+    values : mapping
+        The entry's values: its case ``none`` is the backdoored model as it is.
+    own : mapping
+        By prompt, the stored answers of the clean model, where it is the subject that nobody attacked.
+    """
+    untouched, texts = values["cases"]["none"], values["texts"]
+    known = []
+    for number, row in enumerate(values["prompts"]):
+        told = {
+            side: {"text": texts[half["texts"][number]], "outcome": half["letters"][number]}
+            for side, half in untouched.items()
+        }
+        if row["id"] in own:
+            told["own"] = {"text": own[row["id"]]["answer"], "outcome": ""}
+        kept = {key: row[key] for key in ("clean", "triggered", "answer", "payload")}
+        known.append(kept | {"told": told})
+    return sorted(known, key=_clarity)
+
+
+def _clarity(row: Mapping[str, Any]) -> tuple[bool, bool, int]:
+    """Sort prompts so that the first tells the story at a glance: a short question, the payload if asked."""
+    outcome = row["told"].get("triggered", {}).get("outcome", "P")
+    return outcome != "P", not row["clean"].endswith("?"), len(row["clean"])

@@ -1,0 +1,1 @@
+"""The vector lab: the backdoor as one direction, to be turned by hand."""
