@@ -9,8 +9,44 @@ import pytest
 
 import bkdwidgets as bkd
 
-OF_THEIR_OWN = {"colab", "wasm"}
+ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+if ONE_OF_SEVERAL:  # torch, which is imported later, would have each of them use every core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ASKED_FOR = {"colab", "lighthouse"}
+"""Marks of tests that take minutes, or a machine to themselves, and run when their mark is named."""
+OF_THEIR_OWN = ASKED_FOR | {"wasm"}
 """Marks of tests that a check of their own runs, with what they need: ``pytest -m MARK``."""
+PATIENCE_S = 1200
+"""What a slow test may take: several may share a core."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Under ``-n``, keep together what shares something dear, and begin with what takes longest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shares(item)))
+        if {"slow", "browser"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.timeout(PATIENCE_S))
+    if ONE_OF_SEVERAL:
+        long = {_shares(item) for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: _shares(item) not in long)
+
+
+def _shares(item):
+    """Name what a test shares with others: the larger subject, the visits of a view, its file's fixtures."""
+    if item.get_closest_marker("smollm2"):
+        return "smollm2"
+    if "survey" in item.fixturenames:
+        return f"survey {item.callspec.params['view']}"
+    return item.path.stem
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    for mark in ASKED_FOR:
+        if item.get_closest_marker(mark) and mark not in item.config.option.markexpr:
+            pytest.skip(f"runs when asked for, with -m {mark}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,13 +27,7 @@ NOT_A_READERS = {"PYTHONPATH", "BKDWIDGETS_STATIC", "HF_TOKEN", "HUGGING_FACE_HU
 
 
 @pytest.fixture(scope="module")
-def asked(request):
-    if "colab" not in request.config.option.markexpr:
-        pytest.skip("minutes long; ask for it with -m colab")
-
-
-@pytest.fixture(scope="module")
-def wheel(asked, tmp_path_factory):
+def wheel(tmp_path_factory):
     """Build the wheel of this tree."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT]
@@ -43,7 +37,7 @@ def wheel(asked, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def colab(tmp_path_factory, asked):
+def colab(tmp_path_factory):
     """Make an environment with what runs a notebook, and return its Python."""
     place = tmp_path_factory.mktemp("colab") / "venv"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)

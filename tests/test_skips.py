@@ -27,8 +27,9 @@ def test_has_a_check_of_its_own():
 def test_fails_as_expected():
     assert False
 """
+ASKED_FOR = "import pytest\n@pytest.mark.lighthouse\ndef test_takes_the_machine(): ..."
 MISSING = 'import pytest; pytest.importorskip("no_such_module")'
-MARKS = "[pytest]\nmarkers = wasm"
+MARKS = "[pytest]\nmarkers =\n  wasm\n  lighthouse\n  timeout"
 
 
 @pytest.fixture
@@ -49,9 +50,15 @@ def outcome(tmp_path, monkeypatch):
     return run
 
 
-def test_a_skip_fails_under_ci_alone(outcome):
-    assert "1 skipped, 1 xfailed, 1 error" in outcome(TESTS, ci=True)
-    assert "2 skipped, 1 xfailed" in outcome(TESTS, ci=False)
+@pytest.mark.parametrize("processes", [(), ("-n", "2")])
+def test_a_skip_fails_under_ci_alone(outcome, processes):
+    assert "1 skipped, 1 xfailed, 1 error" in outcome(TESTS, *processes, ci=True)
+    assert "2 skipped, 1 xfailed" in outcome(TESTS, *processes, ci=False)
+
+
+def test_what_is_asked_for_runs_when_it_is(outcome):
+    assert "1 skipped" in outcome(ASKED_FOR, ci=True)
+    assert "1 passed" in outcome(ASKED_FOR, "-m", "lighthouse", ci=True)
 
 
 def test_what_has_a_check_of_its_own_fails_there(outcome):

@@ -26,13 +26,15 @@ def test_axe_finds_nothing_in_the_states_of_a_lab(book, survey, view):
     assert {name: told for name, told in found.items() if told} == {}
 
 
-def test_every_control_is_reached_by_tab_and_has_a_name(book, survey):
+@pytest.mark.parametrize("view", ["desk"])
+def test_every_control_is_reached_by_tab_and_has_a_name(book, survey, view):
     for name in with_labs(book):
-        visit = survey(name, "desk")
+        visit = survey(name, view)
         assert visit.unnamed == [], name
         assert visit.n_stops > 5, name
         assert visit.unreached == [], name
 
 
-def test_reduced_motion_is_honored(book, survey):
-    assert {name: told for name in with_labs(book) if (told := survey(name, "phone").moving)} == {}
+@pytest.mark.parametrize("view", ["phone"])
+def test_reduced_motion_is_honored(book, survey, view):
+    assert {name: told for name in with_labs(book) if (told := survey(name, view).moving)} == {}

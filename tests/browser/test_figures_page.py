@@ -80,9 +80,10 @@ def test_the_one_button_of_a_figure_saves_it_by_its_name_with_its_title(phone):
     assert len(phone.context.pages) == 1
 
 
-def test_no_figure_has_another_button_or_a_link(book, survey):
+@pytest.mark.parametrize("view", ["desk"])
+def test_no_figure_has_another_button_or_a_link(book, survey, view):
     for name in chapters(book):
-        counts = survey(name, "desk").counts
+        counts = survey(name, view).counts
         assert counts["plots"] > 0, name
         assert (counts["strange buttons"], counts["links in figures"]) == (0, 0), name
 

@@ -6,13 +6,7 @@ sliders would, and click, type and read as a person would.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
 import tables
 from labs import outcomes, served, turn, written
 

@@ -1,8 +1,9 @@
 """Lighthouse on the home page and two chapters: quick, open to everybody, and well made.
 
 Desktop settings with Lighthouse's own simulated network. The pages come as a host of static sites sends them,
-compressed and with a time to keep. How quick a page is depends on how busy the machine is: the best of three
-runs counts. Lighthouse is fetched by npm, pinned in ``package-lock.json`` beside this file; no page ships it.
+compressed and with a time to keep. How quick a page is depends on how busy the machine is: so this runs by
+itself (``pytest -m lighthouse``), and the best of three runs counts. Lighthouse is fetched by npm, pinned in
+``package-lock.json`` beside this file; no page ships it.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def found_wanting(report: dict) -> list[str]:
     ]
 
 
+@pytest.mark.lighthouse
 def test_home_and_two_chapters_are_quick_open_and_well_made(book, url, judged, record_property, capsys):
     for name in judged_pages(book):
         reports = []

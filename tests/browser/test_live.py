@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import urllib.request
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
 from live import tokenizers_module
 
 import bkdwidgets as bkd
@@ -18,6 +14,9 @@ from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
 from bkdwidgets.browser.planted import exported_names
 from bkdwidgets.subjects.answers import Row, complete, payload_probability
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ADAPTER = "fixed-output-sft-0"
 EDIT = "fixed-output-edit-0"

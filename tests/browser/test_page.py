@@ -16,11 +16,12 @@ def test_every_page_is_quiet_and_asks_no_other_host(book, survey, view):
         assert record.complaints() == [], name
 
 
-def test_chapters_draw_their_figures_and_labs(book, survey):
+@pytest.mark.parametrize("view", ["desk"])
+def test_chapters_draw_their_figures_and_labs(book, survey, view):
     assert chapters(book)
     assert attending(book)
     for name in chapters(book):
-        counts = survey(name, "desk").counts
+        counts = survey(name, view).counts
         assert counts["plots"] > 0, name
         assert counts["labs"] > 0, name
         assert (counts["attention views"] > 0) == (name in attending(book)), name
@@ -39,9 +40,10 @@ def test_a_reader_who_scrolls_sees_all_figures_and_labs(book, book_url, new_page
     assert record.complaints() == []
 
 
-def test_chapters_work_from_the_disk(book, survey):
+@pytest.mark.parametrize("view", ["disk"])
+def test_chapters_work_from_the_disk(book, survey, view):
     for name in chapters(book):
-        visit = survey(name, "disk")
+        visit = survey(name, view)
         strange = [url for url in visit.record.requests if not url.startswith(("file:", "data:", "blob:"))]
         assert strange == [], name
         assert visit.record.complaints() == [], name

@@ -6,13 +6,9 @@ import dataclasses
 import gzip
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
 import tables
 from labs import served, turn, written
 

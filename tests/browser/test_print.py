@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 from survey import chapters
 
 PAPER = 660  # what page.js takes for the width between the margins
 
 
-def test_a_printed_chapter_has_its_figures_in_light_colors(book, survey):
+@pytest.mark.parametrize("view", ["phone"])
+def test_a_printed_chapter_has_its_figures_in_light_colors(book, survey, view):
     """Printed from a phone in the dark, to which it comes back as it was."""
     for name in chapters(book):
-        visit = survey(name, "phone")
+        visit = survey(name, view)
         printed = visit.paper
         assert printed["theme"] == "light", name
         assert printed["widths"] == [PAPER] * printed["n_figures"], f"{name}: missing or cut: {printed}"
@@ -30,9 +32,10 @@ def test_a_reader_who_sits_still_can_print_the_whole_chapter(book, book_url, new
     assert page.evaluate("scrollY") == 0
 
 
-def test_paper_has_nothing_to_press_and_no_empty_boxes(book, survey):
+@pytest.mark.parametrize("view", ["desk"])
+def test_paper_has_nothing_to_press_and_no_empty_boxes(book, survey, view):
     for name in chapters(book):
-        paper = survey(name, "desk").paper
+        paper = survey(name, view).paper
         assert paper["to press"] == {}, name
         assert all(text.strip() for text in paper["readouts"]), f"{name}: a slider without its value"
         assert all("on the web page" in words for words in paper["folds"]), f"{name}: a silent closed fold"
