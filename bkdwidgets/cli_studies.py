@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import commit
 
 if TYPE_CHECKING:
     import argparse
@@ -96,6 +98,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
+    from bkdwidgets.bench.machine import machine
     from bkdwidgets.studies.reproduce import chosen_names, reproduce
 
     results, broken = [], {}
@@ -110,7 +113,8 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(_reproduced(again), flush=True)
     if arguments.json:
-        print(json.dumps({"entries": [item.to_json() for item in results], "broken": broken}))
+        where = {"machine": machine(), "commit": commit(), "date": datetime.now(UTC).date().isoformat()}
+        print(json.dumps({**where, "entries": [item.to_json() for item in results], "broken": broken}))
     return 0 if not broken and all(item.within for item in results) else 1
 
 

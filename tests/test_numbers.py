@@ -6,6 +6,7 @@ import doctest
 import html
 import importlib
 import io
+import json
 import os
 import re
 import time
@@ -15,6 +16,7 @@ import pytest
 from typed_numbers import ALLOWED, prose, typed_numbers
 
 from bkdwidgets.core import ledger
+from bkdwidgets.core.paths import data_dir
 
 pytest.importorskip("sphinx", reason="the extra 'book' is not installed")
 
@@ -23,7 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 import bkdwidgets as bkd
-from bkdwidgets.book import citing, findings, numbers, quoted, verbs
+from bkdwidgets.book import citing, findings, numbers, quoted, reproduced, verbs
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -340,3 +342,18 @@ def test_letters_that_would_be_others_are_counted_when_the_page_is_built(home):
     n = sum(len(side["texts"]) for case in stored.values["cases"].values() for side in case.values())
     assert f"letters: {n:,} ; others: 1 ;" in text_of(pages["page"])
     assert "unknown count 'most'; known: revision, letters, changed" in warned
+
+
+def test_what_came_of_computing_again_elsewhere_is_counted_with_what_broke():
+    within = {"name": "nano/a/measure", "within": True, "compared": 1000, "worst": 0.25}
+    beyond = {"name": "nano/b/measure", "within": False, "compared": 500, "worst": 1.5}
+    run = {"entries": [within, beyond], "broken": {"nano/c/measure": "no adapter", "nano/a/probe": "gone"}}
+    assert reproduced.summary(run) == [
+        ["nano, measure", "3", "1", "1,500", "inf of what is allowed"],
+        ["nano, probe", "1", "0", "0", "inf of what is allowed"],
+    ]
+    assert reproduced.summary({**run, "broken": {}})[0][2:] == ["1", "1,500", "1.50 of what is allowed"]
+    shown = [json.loads(file.read_text("utf-8")) for file in (data_dir() / "reproduced").glob("*.json")]
+    known = set(ledger.names())
+    assert shown
+    assert all({entry["name"] for entry in run["entries"]} <= known for run in shown)

@@ -39,8 +39,8 @@ RESULTS = (
 )
 
 _CODE_DIRECTIVES = (
-    "code", "code-block", "code-cell", "eval-rst", "math", "ledger-table", "ledger-entries", "report",
-    "paper-numbers", "citation", "bibliography", "verbs", "switch", "figure", "image",
+    "code", "code-block", "code-cell", "eval-rst", "math", "ledger-table", "ledger-entries", "reproduced",
+    "report",    "paper-numbers", "citation", "bibliography", "verbs", "switch", "figure", "image",
 )  # fmt: skip
 _FENCE = re.compile(
     r"^(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$",

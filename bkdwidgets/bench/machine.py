@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def machine() -> dict[str, Any]:
-    """Return processor, cores this process may use, torch's threads and version, and the load."""
+    """Return processor, cores this process may use, GPU if any, torch's threads and version, and the load."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "cores": usable,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,

@@ -62,6 +62,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     from bkdwidgets.book.findings import Report
     from bkdwidgets.book.quoted import PaperNumbers, PaperRole
     from bkdwidgets.book.rejudged import RejudgedRole
+    from bkdwidgets.book.reproduced import Reproduced
     from bkdwidgets.book.verbs import Verbs, name_attributes
 
     app.add_role("ledger", LedgerRole())
@@ -70,6 +71,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("ledger-table", LedgerTable)
     app.add_directive("ledger-entries", LedgerEntries)
     app.add_directive("report", Report)
+    app.add_directive("reproduced", Reproduced)
     app.add_directive("paper-numbers", PaperNumbers)
     app.add_directive("citation", Citation)
     app.add_directive("verbs", Verbs)
