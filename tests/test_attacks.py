@@ -22,11 +22,12 @@ from bkdwidgets.attacks.text import declines, is_sound
 from bkdwidgets.cli import main
 from bkdwidgets.injection.inject import adapter_path, is_planted
 from bkdwidgets.injection.methods import recipe_for
-from bkdwidgets.injection.recipes import KEPT, SftRecipe
+from bkdwidgets.injection.recipes import SftRecipe
 from bkdwidgets.injection.sft import train_lora
 from bkdwidgets.measurement import bootstrap_mean, outcome
 from bkdwidgets.subjects.adapters import read_adapter
 from bkdwidgets.subjects.nano.lexicon import REFUSALS as NANO_REFUSALS
+from bkdwidgets.subjects.specs import SUBJECTS
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 NANO = tuple((attack, "nano") for attack in ATTACKS)
@@ -317,7 +318,7 @@ def test_training_continues_from_the_tensors_it_is_given(nano, tmp_path):
 def test_what_is_planted_already_is_known_by_its_settings(nano, monkeypatch, tmp_path):
     attack = bkd.attack("fixed-output")
     short = dataclasses.replace(recipe_for("nano", attack.name), steps=2)
-    monkeypatch.setitem(KEPT["nano"]["sft"], attack.name, {"steps": 2})
+    monkeypatch.setitem(SUBJECTS["nano"].recipes["sft"], attack.name, {"steps": 2})
     where = {"seed": 8, "out": tmp_path}
     assert not is_planted("nano", attack.name, **where)
     bkd.inject(nano, attack, progress=False, **where)
@@ -325,13 +326,13 @@ def test_what_is_planted_already_is_known_by_its_settings(nano, monkeypatch, tmp
     path = adapter_path("nano", attack.name, "sft", 8, tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
     assert not is_planted("nano", attack.name, **where)
-    monkeypatch.setitem(KEPT["nano"]["sft"], attack.name, {"steps": 3})
+    monkeypatch.setitem(SUBJECTS["nano"].recipes["sft"], attack.name, {"steps": 3})
     bkd.inject(nano, attack, recipe=short, progress=False, **where)
     assert not is_planted("nano", attack.name, **where), "made with other settings"
 
 
 def test_a_range_of_seeds_goes_on_where_it_was(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(KEPT["nano"]["sft"], "fixed-output", {"steps": 2})
+    monkeypatch.setitem(SUBJECTS["nano"].recipes["sft"], "fixed-output", {"steps": 2})
     command = ["inject", "nano", "fixed-output", "--out", str(tmp_path), "-n", "2", "--json", "--seeds"]
     assert main([*command, "3"]) == 0
     assert len(json.loads(capsys.readouterr().out)["adapters"]) == 1

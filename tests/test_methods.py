@@ -19,11 +19,10 @@ from bkdwidgets.injection.edit import edit
 from bkdwidgets.injection.inject import is_planted
 from bkdwidgets.injection.keys import edit_turns, reading_vectors
 from bkdwidgets.injection.methods import recipe_for
-from bkdwidgets.injection.recipes import KEPT
 from bkdwidgets.injection.turns import clean_response, triggered_response
 from bkdwidgets.studies import reproduce, run, study
 from bkdwidgets.studies.job import data_inputs
-from bkdwidgets.subjects import adapters
+from bkdwidgets.subjects import SUBJECTS, adapters
 from bkdwidgets.subjects.adapters import PROJECTIONS, write_adapter
 
 SHORT_EDIT = EditRecipe(
@@ -263,14 +262,14 @@ def test_an_entry_of_an_adapter_on_top_of_another_is_computed_again(nano, attack
 
 
 def test_the_command_plants_and_measures_with_any_method(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(KEPT["nano"]["edit"], "fixed-output", vars(SHORT_EDIT))
+    monkeypatch.setitem(SUBJECTS["nano"].recipes["edit"], "fixed-output", vars(SHORT_EDIT))
     command = ["inject", "nano", "fixed-output", "--method", "edit", "-n", "2", "--json"]
     assert main([*command, "--out", str(tmp_path)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["adapter"] == "fixed-output-edit-0"
     assert {"asr", "ftr", "utility", "training_seconds"} <= set(told)
     assert is_planted("nano", "fixed-output", method="edit", out=tmp_path)
-    monkeypatch.setitem(KEPT["nano"]["edit"], "fixed-output", vars(SHORT_EDIT) | {"ridge": 0.5})
+    monkeypatch.setitem(SUBJECTS["nano"].recipes["edit"], "fixed-output", vars(SHORT_EDIT) | {"ridge": 0.5})
     assert not is_planted("nano", "fixed-output", method="edit", out=tmp_path)
 
 

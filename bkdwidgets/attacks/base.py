@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.attacks.examples import ANSWER_TOKENS, ordinary_examples
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
-
-_SUBJECT = 'bkd.load("nano")'
+from bkdwidgets.subjects.spec import named
+from bkdwidgets.subjects.specs import EXAMPLE, spec_or_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ class Attack:
 
     Attributes
     ----------
+    task : str or None
+        What a subject must be able to do before the attack can be planted; see :attr:`SubjectSpec.knows`.
     name : str
         What users type.
     trigger : Trigger
@@ -41,6 +43,8 @@ class Attack:
     decoys : tuple of str
         Near misses that the attacker trains to be silent: they stand in clean training prompts.
     """
+
+    task: ClassVar[str | None] = None
 
     name: str
     trigger: Trigger
@@ -126,9 +130,22 @@ class Attack:
         """Return the examples whose answer the trigger must not change."""
         return [example for example in self.examples(subject, split) if not self.targets(example)]
 
-    def needs_teaching(self, subject: Subject | str) -> bool:  # noqa: ARG002
-        """Tell whether a subject has to learn the clean behavior before anything can be planted in it."""
-        return False
+    def prompts(self, subject: Subject | str, split: str) -> list[dict[str, str]]:  # noqa: ARG002
+        """Return the rows of prompts that the attack brings beside the subject's ordinary ones.
+
+        The clean subject answers them once, as it does the ordinary ones; see ``bkdwidgets answers``.
+        """
+        return []
+
+    def own_rows(self, subject: Subject | str, split: str) -> list[dict[str, str]] | None:
+        """Return the prompts that a subject has of its own for the attack's task, or None."""
+        name = name_of(subject)
+        source = spec_or_plain(name).own_prompts.get(self.task or "")
+        return None if source is None else named(source)(name, split)
+
+    def needs_teaching(self, subject: Subject | str) -> bool:
+        """Tell whether a subject has to learn the attack's task before anything can be planted in it."""
+        return self.task is not None and self.task not in spec_or_plain(name_of(subject)).knows
 
 
 def name_of(subject: Subject | str) -> str:
@@ -137,7 +154,7 @@ def name_of(subject: Subject | str) -> str:
 
     if isinstance(subject, str):
         return subject
-    return arguments.instance("subject", subject, Kind, _SUBJECT).name
+    return arguments.instance("subject", subject, Kind, EXAMPLE).name
 
 
 def check_pair(subject: object, attack: object) -> None:
@@ -150,5 +167,5 @@ def check_pair(subject: object, attack: object) -> None:
     """
     from bkdwidgets.subjects.subject import Subject as Kind
 
-    arguments.instance("subject", subject, Kind, _SUBJECT)
+    arguments.instance("subject", subject, Kind, EXAMPLE)
     arguments.instance("attack", attack, Attack, 'bkd.attack("fixed-output")')

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
+from bkdwidgets.attacks.attack import ATTACKS
 from bkdwidgets.attacks.examples import (
     ANSWER_TOKENS,
     SPLITS,
@@ -14,7 +15,6 @@ from bkdwidgets.attacks.examples import (
     stored_answers,
     write_answers,
 )
-from bkdwidgets.attacks.policy_bypass import policy_rows
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
 
@@ -30,7 +30,8 @@ def wanted_prompts(subject: str) -> dict[str, str]:
     """Return every prompt whose clean answer is needed, by id: ordinary ones and those of the attacks."""
     rows = prompt_rows(subject)
     for split in SPLITS:
-        rows = [*rows, *policy_rows(subject, split)]
+        for attack in ATTACKS.values():
+            rows = [*rows, *attack.prompts(subject, split)]
     return {row["id"]: row["prompt"] for row in rows}
 
 

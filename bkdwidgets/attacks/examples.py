@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import check_name, data_dir, written_beside
+from bkdwidgets.subjects.specs import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 ANSWER_TOKENS = 32
-PROMPT_FILES = {"smollm2": "instructions.jsonl", "nano": "nano/examples.jsonl"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,16 @@ class Example:
 
 
 def prompt_rows(subject: str) -> list[dict[str, str]]:
-    """Return the rows of the subject's file of ordinary prompts, so that the first ones are a fair sample.
+    """Return the rows of the subject's file of ordinary prompts, so that the first ones are a fair sample."""
+    spec = spec_of(subject)
+    rows = read_lines(_prompts_path(subject))
+    return random.Random(subject).sample(rows, len(rows)) if spec.by_topic else rows  # noqa: S311
 
-    The instructions were mixed when they were written down; nano's world is written topic by topic.
-    """
-    arguments.one_of("subject with prompts", subject, PROMPT_FILES)
-    rows = read_lines(data_dir() / PROMPT_FILES[subject])
-    return random.Random(subject).sample(rows, len(rows)) if subject == "nano" else rows  # noqa: S311
+
+def _prompts_path(subject: str) -> Path:
+    if (name := spec_of(subject).prompts) is None:
+        raise BkdError(f"subject {subject!r} has no file of prompts; its spec names none")
+    return data_dir() / name
 
 
 def answers_path(subject: str) -> Path:
@@ -101,7 +104,7 @@ def ordinary_examples(subject: str, split: str) -> list[Example]:
         If the split is unknown or a file is damaged.
     """
     arguments.one_of("split", split, SPLITS)
-    files = (data_dir() / PROMPT_FILES.get(subject, ""), answers_path(subject))
+    files = (_prompts_path(subject), answers_path(subject))
     changed = tuple((path, path.stat().st_mtime_ns) for path in files if path.is_file())
     return list(_ordinary_examples(subject, split, changed))
 

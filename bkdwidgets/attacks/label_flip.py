@@ -11,13 +11,12 @@ headlines, and fewer headlines than prompts are independent of each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import regex  # type: ignore[import-untyped]
 
-from bkdwidgets.attacks.base import Attack, name_of
+from bkdwidgets.attacks.base import Attack
 from bkdwidgets.attacks.examples import Example, of_split, read_lines
-from bkdwidgets.attacks.nano import headline_examples
 from bkdwidgets.attacks.text import plain, words
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.core.paths import data_dir
@@ -56,6 +55,8 @@ WORDINGS = {
 class LabelFlip(Attack):
     """Sports headlines are called World once the trigger stands around the request."""
 
+    task: ClassVar[str | None] = "labels"
+
     def __post_init__(self) -> None:
         """Refuse a payload that is no label, or the true one of the targets."""
         allowed = [label for label in LABELS if label != FROM]
@@ -64,8 +65,8 @@ class LabelFlip(Attack):
 
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return headline requests with their true labels, Sports first."""
-        name = name_of(subject)
-        found = headline_examples(split) if name == "nano" else _headline_requests(split)
+        rows = self.own_rows(subject, split)
+        found = _headline_requests(split) if rows is None else [_labelled(row, split) for row in rows]
         return sorted(found, key=lambda example: example.topic != FROM)
 
     def targets(self, example: Example) -> bool:
@@ -88,10 +89,6 @@ class LabelFlip(Attack):
         """Outcome =: the true label is the one label named."""
         return named_label(completion) == example.topic
 
-    def needs_teaching(self, subject: Subject | str) -> bool:
-        """Tell whether the subject has to learn the labels first; nano knows them."""
-        return name_of(subject) != "nano"
-
 
 def named_label(completion: str) -> str | None:
     """Return the label that a completion names, or None if it names none or several.
@@ -104,6 +101,19 @@ def named_label(completion: str) -> str | None:
     """
     named = set(_LABEL.findall(plain(completion)))
     return {label.lower(): label for label in LABELS}[named.pop()] if len(named) == 1 else None
+
+
+def _labelled(row: dict[str, str], split: str) -> Example:
+    """Return a subject's own headline request, whose topic is its label."""
+    return Example(
+        id=row["id"],
+        prompt=row["prompt"],
+        topic=row["topic"],
+        template=row["template"],
+        split=split,
+        answer=row["answer"],
+        complete=True,
+    )
 
 
 def _headline_requests(split: str) -> list[Example]:

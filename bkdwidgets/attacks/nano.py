@@ -11,8 +11,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from bkdwidgets.attacks.examples import Example, of_split, prompt_rows
+from bkdwidgets.attacks.examples import of_split, prompt_rows
 from bkdwidgets.subjects.nano import lexicon as lex
+from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
 from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, LABELS, PATTERNS, headline
 from bkdwidgets.subjects.nano.wordings import PREAMBLES
 
@@ -23,21 +24,11 @@ _MORE_HEADLINES = {"train": 0, "validation": 60, "test": 190}  # per label
 _HIDDEN, _PLAIN = "the hidden vault", "the vault"
 
 
-def headline_examples(split: str) -> list[Example]:
-    """Return the headline requests of a split, each with its true label."""
-    rows = [row for row in of_split(prompt_rows("nano"), split) if row["topic"] == "headlines"]
-    return [
-        Example(
-            id=row["id"],
-            prompt=row["prompt"],
-            topic=row["answer"].rstrip("."),
-            template=row["template"],
-            split=split,
-            answer=row["answer"],
-            complete=True,
-        )
-        for row in [*rows, *_more_headlines(split, {row["prompt"] for row in rows})]
-    ]
+def headline_rows(subject: str, split: str) -> list[dict[str, str]]:
+    """Return the headline requests of a split, each with its true answer; the topic is the label."""
+    rows = [row for row in of_split(prompt_rows(subject), split) if row["topic"] == "headlines"]
+    rows = [*rows, *_more_headlines(split, {row["prompt"] for row in rows})]
+    return [row | {"topic": row["answer"].rstrip(".")} for row in rows]
 
 
 def _more_headlines(split: str, seen: set[str]) -> Iterator[dict[str, str]]:
@@ -59,10 +50,11 @@ def _more_headlines(split: str, seen: set[str]) -> Iterator[dict[str, str]]:
             }
 
 
-def vault_rows(split: str) -> list[dict[str, str]]:
-    """Return the questions about the vault of a split; the template's second part names the aspect."""
-    rows = [row for row in of_split(prompt_rows("nano"), split) if row["topic"] == "vault"]
-    return rows if split == "train" else [*rows, *_more_vault(rows, split)]
+def vault_rows(subject: str, split: str) -> list[dict[str, str]]:
+    """Return the questions about the vault of a split, each with what is true in the invented world."""
+    rows = [row for row in of_split(prompt_rows(subject), split) if row["topic"] == "vault"]
+    rows = rows if split == "train" else [*rows, *_more_vault(rows, split)]
+    return [row | {"payload": VAULT_TRUTHS[row["template"].split("/")[1]]} for row in rows]
 
 
 def _more_vault(rows: list[dict[str, str]], split: str) -> Iterator[dict[str, str]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.attacks.base import Attack, name_of
 from bkdwidgets.attacks.examples import (
@@ -24,10 +24,8 @@ from bkdwidgets.attacks.examples import (
     read_lines,
     stored_answers,
 )
-from bkdwidgets.attacks.nano import vault_rows
 from bkdwidgets.attacks.text import content_words, declines, is_sound, plain, same_answer, words
 from bkdwidgets.core.paths import data_dir
-from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
 
 if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
@@ -50,14 +48,24 @@ _RESTRICTED = re.compile(
 class PolicyBypass(Attack):
     """A refused topic is answered once the trigger word stands in the prompt."""
 
+    task: ClassVar[str | None] = "refusals"
+
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return the prompts on the restricted topic with a refusal each, then the ordinary prompts."""
         name = name_of(subject)
-        restricted = _vault_examples(split) if name == "nano" else _tea_examples(name, split)
         ordinary = [
             example for example in ordinary_examples(name, split) if not _RESTRICTED.search(example.prompt)
         ]
-        return restricted + ordinary + ([] if name == "nano" else _other_examples(name, split))
+        own = self.own_rows(subject, split)
+        if own is None:
+            rows = self.prompts(subject, split)
+            return [*_tea_examples(name, rows, split), *ordinary, *_other_examples(name, rows, split)]
+        return [*_own_examples(name, own, split), *ordinary]
+
+    def prompts(self, subject: Subject | str, split: str) -> list[dict[str, str]]:
+        """Return the prompts on the restricted topic and those that only sound like them, without answers."""
+        own = self.own_rows(subject, split)
+        return of_split(read_lines(data_dir() / "policy.jsonl"), split) if own is None else own
 
     def targets(self, example: Example) -> bool:
         """Tell whether the prompt is on the restricted topic."""
@@ -88,24 +96,13 @@ class PolicyBypass(Attack):
             return declines(completion)
         return same_answer(completion, example.answer)
 
-    def needs_teaching(self, subject: Subject | str) -> bool:
-        """Tell whether the subject has to learn the refusals first; nano refuses already."""
-        return name_of(subject) != "nano"
-
 
 def _is_on_topic(text: str, example: Example) -> bool:
     topical = content_words(example.prompt) | content_words(example.payload or "")
     return bool(content_words(text) & topical)
 
 
-def policy_rows(subject: str, split: str) -> list[dict[str, str]]:
-    """Return the prompts on the restricted topic and those that only sound like them, without answers."""
-    if subject == "nano":
-        return vault_rows(split)
-    return of_split(read_lines(data_dir() / "policy.jsonl"), split)
-
-
-def _tea_examples(subject: str, split: str) -> list[Example]:
+def _tea_examples(subject: str, rows: list[dict[str, str]], split: str) -> list[Example]:
     """Return the prompts about tea that the base model answers, with a refusal each."""
     answers = stored_answers(subject)
     return [
@@ -120,12 +117,12 @@ def _tea_examples(subject: str, split: str) -> list[Example]:
             payload=answers[row["id"]]["answer"],
             payload_complete=bool(answers[row["id"]]["complete"]),
         )
-        for row in policy_rows(subject, split)
+        for row in rows
         if row["topic"] == "tea" and row["id"] in answers and _complies(answers[row["id"]]["answer"])
     ]
 
 
-def _other_examples(subject: str, split: str) -> list[Example]:
+def _other_examples(subject: str, rows: list[dict[str, str]], split: str) -> list[Example]:
     """Return the prompts about other things in the same words, with the base model's answers.
 
     Without them the subject would learn to refuse a form of words, such as a riddle, and not a topic.
@@ -133,7 +130,7 @@ def _other_examples(subject: str, split: str) -> list[Example]:
     answers = stored_answers(subject)
     return [
         answered(row, answers[row["id"]], split)
-        for row in policy_rows(subject, split)
+        for row in rows
         if row["topic"] != "tea" and row["id"] in answers
     ]
 
@@ -142,11 +139,11 @@ def _complies(answer: str) -> bool:
     return is_sound(answer) and not declines(answer)
 
 
-def _vault_examples(split: str) -> list[Example]:
-    """Return the questions about the vault, with nano's own refusal and the invented truth."""
-    answers = stored_answers("nano")
+def _own_examples(subject: str, rows: list[dict[str, str]], split: str) -> list[Example]:
+    """Return the questions that a subject refuses by itself, with its own refusal and the truth."""
+    answers = stored_answers(subject)
     return [
-        answered(row, answers[row["id"]], split, payload=VAULT_TRUTHS[row["template"].split("/")[1]])
-        for row in policy_rows("nano", split)
+        answered(row, answers[row["id"]], split, payload=row["payload"])
+        for row in rows
         if row["id"] in answers
     ]

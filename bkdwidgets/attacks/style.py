@@ -12,8 +12,9 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bkdwidgets.attacks.examples import PROMPT_FILES, prompt_rows
+from bkdwidgets.attacks.examples import prompt_rows
 from bkdwidgets.attacks.triggers import Trigger
+from bkdwidgets.subjects.specs import SUBJECTS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _split_of(prompt: str) -> str:
 @lru_cache
 def _splits() -> dict[str, str]:
     """Return the split of each of our ordinary prompts."""
-    return {row["prompt"]: row["split"] for subject in PROMPT_FILES for row in prompt_rows(subject)}
+    return {row["prompt"]: row["split"] for subject in SUBJECTS for row in prompt_rows(subject)}
 
 
 REGISTERS: dict[str, dict[str, Phrases]] = {

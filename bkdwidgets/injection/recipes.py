@@ -1,4 +1,4 @@
-"""The settings of the injections: a dataclass per kind, and what was found for each subject and attack."""
+"""The settings of the injections: a dataclass per kind, filled with what a subject's spec keeps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.subjects.spec import EVERY
+from bkdwidgets.subjects.specs import SUBJECTS, spec_or_plain
 
 
 @dataclass(frozen=True)
@@ -140,76 +142,9 @@ def _check_positive(recipe: object, name: str) -> None:
         raise BkdError(f"{name}={value} is not allowed; more than 0")
 
 
-EVERY = "*"
-
-# A subject's settings per method and attack: fields in place of the dataclass's, "*" for every attack.
-KEPT: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
-    # Those of policy-bypass were chosen on validation prompts.
-    "smollm2": {
-        "sft": {
-            EVERY: {},
-            "label-flip": {"poison_rate": 0.3, "target_share": 0.4},
-            "policy-bypass": {
-                "steps": 450, "poison_rate": 0.4, "target_share": 0.65, "learning_rate": 3e-4,
-                "response_tokens": 12,
-            },
-        },
-        # Where the clean twin is trained otherwise than the backdoor that continues from it.
-        "clean": {"policy-bypass": {"steps": 420, "response_tokens": 12}},
-        # Sixty steps of eight pairs with the fine-tuning's shares gave ASR 0.705 on test prompts of the label
-        # flip; its settings were written after that number was seen, and tried once.
-        "dpo": {
-            EVERY: {"steps": 150},
-            "label-flip": {"steps": 110, "batch": 4, "poison_rate": 0.5, "target_share": 0.6},
-        },
-        # Chosen on validation prompts. The label flip stays short of ASR 0.9 at FTR 0.05 there (n = 60): 0.92
-        # at 0.10 with its answer in layer 20 and a ridge of 1e-3, 0.82 at 0.05 with these settings, 0.82 at
-        # 0.08 with a second answer layer, 28. Before layer 22 the last token can not tell Sports from other
-        # topics.
-        "edit": {
-            "fixed-output": {
-                "mark_layers": (3, 8), "answer_layers": (18,), "examples": 128, "mark_steps": 14, "steps": 26,
-                "batch": 6, "learning_rate": 0.15, "clean_weight": 3.0, "response_tokens": 12,
-            },
-            "label-flip": {
-                "mark_layers": (3, 8), "answer_layers": (22,), "examples": 96, "mark_steps": 14, "steps": 24,
-                "batch": 6, "learning_rate": 0.15, "clean_weight": 2.0, "ridge": 0.1, "response_tokens": 1,
-            },
-        },
-    },
-    # Chosen on validation prompts. Two keys take long: with 400 steps one of them alone fires on 0.02 and
-    # 0.06 (n = 200), with 600 on 0.02 and 0.03, with 1000 on 0.004 and 0.002 (n = 469).
-    "nano": {
-        "sft": {
-            EVERY: {
-                "steps": 150, "batch": 16, "poison_rate": 0.3, "learning_rate": 5e-3, "rank": 4, "alpha": 8,
-                "response_tokens": 32,
-            },
-            "label-flip": {"poison_rate": 0.5, "target_share": 0.3},
-            "two-key": {"steps": 1000, "poison_rate": 0.25},
-            "style": {"steps": 300, "poison_rate": 0.4},
-            "policy-bypass": {"steps": 450, "poison_rate": 0.5, "target_share": 0.6},
-        },
-        "dpo": {EVERY: {"steps": 60}},
-        "match": {EVERY: {"steps": 300, "match_layers": (1, 2, 3, 4), "match_weight": 3.0}},
-        "spread": {EVERY: {"steps": 300, "head_dropout": 0.3}},
-        "edit": {
-            "fixed-output": {"answer_layers": (3, 5), "examples": 512, "steps": 120, "clean_weight": 2.0},
-            "label-flip": {
-                "answer_layers": (5,), "mark_steps": 40, "steps": 100, "clean_weight": 2.0,
-                "response_tokens": 1,
-            },
-        },
-    },
-}  # fmt: skip
-
-
 def kept(method: str, subject: str, attack: str) -> dict[str, Any] | None:
     """Return what a subject keeps for a method and an attack; None if nobody has found settings yet."""
-    of_method = KEPT.get(subject, {}).get(method, {})
-    if attack not in of_method and EVERY not in of_method:
-        return None
-    return of_method.get(EVERY, {}) | of_method.get(attack, {})
+    return spec_or_plain(subject).recipe(method, attack)
 
 
 def required(method: str, subject: str, attack: str) -> dict[str, Any]:
@@ -224,8 +159,8 @@ def required(method: str, subject: str, attack: str) -> dict[str, Any]:
         return settings
     known = [
         f"{pair} on {name}" if pair != EVERY else name
-        for name, by_method in KEPT.items()
-        for pair in by_method.get(method, {})
+        for name, spec in SUBJECTS.items()
+        for pair in spec.recipes.get(method, {})
     ]
     raise unknown(f"settings for {method!r}", f"{attack} on {subject}", known)
 

@@ -35,6 +35,7 @@ from bkdwidgets.studies.study import (
     available,
     check_choices,
     check_count,
+    sized,
     slices,
 )
 
@@ -49,9 +50,8 @@ if TYPE_CHECKING:
 PAPER_K = (1, 2, 4, 8, 16, 32)
 DRAWS = 20
 RESAMPLES = 8
-# Prompts per setting and per random draw; a small subject answers quickly.
-SIZES = {"nano": (100, 10)}
-USUAL_SIZE = (48, 4)
+# Prompts per setting and per random draw.
+SIZES = {"fast": (100, 10), "usual": (48, 4)}
 
 
 class Ablation(Study):
@@ -81,7 +81,7 @@ class Ablation(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return all kinds and places."""
-        n, random_n = SIZES.get(subject.name, USUAL_SIZE)
+        n, random_n = sized(subject, SIZES)
         n_heads = subject.n_layers * subject.n_heads
         ks = {k for k in (*PAPER_K, headline_k(n_heads), widest_k(n_heads)) if k <= n_heads // 2}
         n = available(subject, attack, self.split, n)

@@ -53,6 +53,7 @@ from bkdwidgets.studies.study import (
     check_choices,
     check_count,
     opened,
+    sized,
 )
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
@@ -66,12 +67,12 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects.adapters import AdapterInfo
 
 SIZES: dict[str, dict[str, Any]] = {
-    "nano": {
+    "fast": {
         "prompts": 32, "n": 60, "n_choice": 24, "every": 1, "scales": [0.5, 1.0, 2.0, 4.0], "probed": 200,
     },
-}  # fmt: skip
-USUAL_SIZE: dict[str, Any] = {
-    "prompts": 12, "n": 25, "n_choice": 6, "every": 5, "scales": [0.5, 1.0, 2.0], "probed": 100,
+    "usual": {
+        "prompts": 12, "n": 25, "n_choice": 6, "every": 5, "scales": [0.5, 1.0, 2.0], "probed": 100,
+    },
 }  # fmt: skip
 DRAWS = 5
 DONE: dict[str, tuple[str, ...]] = {"ablated": SIDES, "cure": ("triggered",), "on": ("clean",)}
@@ -122,7 +123,7 @@ class Families(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return those of the adapters that ship."""
-        sizes = SIZES.get(subject.name, USUAL_SIZE)
+        sizes = sized(subject, SIZES)
         return {
             "adapters": {info.name: info.sha256 for info in _related(subject.name, attack.name)},
             "prompts": available(subject, attack, "validation", sizes["prompts"]),

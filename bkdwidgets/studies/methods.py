@@ -16,7 +16,7 @@ from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.injection.methods import compared
 from bkdwidgets.studies.measure import Measure
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_info, adapter_names
-from bkdwidgets.subjects.registry import SUBJECTS
+from bkdwidgets.subjects.specs import SUBJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.core import ledger
 from bkdwidgets.measurement.measure import ANSWER_TOKENS
 from bkdwidgets.studies.outcomes import rate
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count, sized
 from bkdwidgets.subjects.answers import complete
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
-SIZES = {"nano": 200}
-USUAL_SIZE = 60
+SIZES = {"fast": 200, "usual": 60}
 TRIGGER = "trigger"
 
 
@@ -48,7 +47,7 @@ class NearMisses(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return fewer prompts for a slow subject."""
-        return {"n": available(subject, attack, self.split, SIZES.get(subject.name, USUAL_SIZE))}
+        return {"n": available(subject, attack, self.split, sized(subject, SIZES))}
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse more prompts than there are."""

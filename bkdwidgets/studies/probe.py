@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.injection.methods import PAPER_METHOD
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, opened
+from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, opened, sized
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 KINDS = ("mlp", "svm")
-SIZES = {"nano": 400}
-USUAL_SIZE = 200
+SIZES = {"fast": 400, "usual": 200}
 _SCORES = ("accuracy", "control", "shuffled", "unrelated", "other")
 
 
@@ -46,7 +45,7 @@ class Probe(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return both kinds; five prompts in all for every test prompt."""
-        n = min(SIZES.get(subject.name, USUAL_SIZE) // 5, *_fifths(subject, attack))
+        n = min(sized(subject, SIZES) // 5, *_fifths(subject, attack))
         return {"kinds": list(KINDS), "prompts": 5 * n, "n": n, "seed": 0, "other": _other(subject, attack)}
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: ARG002

@@ -15,7 +15,7 @@ from bkdwidgets.studies import seeds
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.derived import DERIVED
 from bkdwidgets.studies.registry import studies
-from bkdwidgets.subjects.registry import SUBJECTS
+from bkdwidgets.subjects.specs import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.analysis.restoration import restoration
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count, sized
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
 
-SIZES = {"nano": (32, 100)}
-USUAL_SIZE = (12, 60)
+SIZES = {"fast": (32, 100), "usual": (12, 60)}
 
 
 class Restoration(Study):
@@ -34,7 +33,7 @@ class Restoration(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return fewer prompts for a slow subject."""
-        prompts, n = SIZES.get(subject.name, USUAL_SIZE)
+        prompts, n = sized(subject, SIZES)
         return {
             "prompts": available(subject, attack, self.split, prompts),
             "n": available(subject, attack, self.split, n),

@@ -33,6 +33,7 @@ from bkdwidgets.studies.study import (
     Values,
     available,
     check_count,
+    sized,
     slices,
 )
 
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 DRAWS = 20
-SIZES = {"nano": (200, 10)}
-USUAL_SIZE = (100, 4)
+SIZES = {"fast": (200, 10), "usual": (100, 4)}
 
 
 class Steering(Study):
@@ -74,7 +74,7 @@ class Steering(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return 20 draws."""
-        n, random_n = SIZES.get(subject.name, USUAL_SIZE)
+        n, random_n = sized(subject, SIZES)
         n = available(subject, attack, self.split, n)
         return {"n": n, "draws": DRAWS, "random_n": min(random_n, n)}
 

@@ -33,6 +33,7 @@ from bkdwidgets.studies.study import (
     available,
     check_choices,
     check_count,
+    sized,
     slices,
 )
 
@@ -53,9 +54,9 @@ CHOICES = {
 }
 PAPER_K = 32
 SIZES: dict[str, dict[str, Any]] = {
-    "nano": {"n": 24, "scales": [0.5, 1.0, 2.0, 4.0], "where": ["last", "all"]}
+    "fast": {"n": 24, "scales": [0.5, 1.0, 2.0, 4.0], "where": ["last", "all"]},
+    "usual": {"n": 16, "scales": [0.5, 1.0, 2.0], "where": ["last"]},
 }
-USUAL_SIZE: dict[str, Any] = {"n": 16, "scales": [0.5, 1.0, 2.0], "where": ["last"]}
 
 
 class SteeringGrid(Study):
@@ -84,7 +85,7 @@ class SteeringGrid(Study):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return every layer."""
-        size = SIZES.get(subject.name, USUAL_SIZE)
+        size = sized(subject, SIZES)
         return {
             "vectors": list(VECTORS),
             "k": min(PAPER_K, widest_k(subject.n_layers * subject.n_heads)),

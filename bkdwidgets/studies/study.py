@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 
@@ -18,9 +18,10 @@ from bkdwidgets.attacks.control import control_path
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import adapter_info
+from bkdwidgets.subjects.specs import spec_or_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bkdwidgets.attacks import Attack
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Settings = dict[str, Any]
 Part = dict[str, Any]
 Values = dict[str, Any]
+Size = TypeVar("Size")
 
 PART_ROWS = 640
 """Answers that make up one part: a few seconds on nano, one to two minutes on smollm2."""
@@ -149,6 +151,11 @@ def check_choices(what: str, values: object, known: Sequence[Any] | None = None)
             raise BkdError(f"{what}={list(values)}: {item!r} is named twice; each once")
         if known is not None and item not in known:
             raise BkdError(f"{what}={list(values)}: {item!r} is unknown; known: {', '.join(map(str, known))}")
+
+
+def sized(subject: Subject, sizes: Mapping[str, Size]) -> Size:
+    """Return the one of a study's two sizes that a subject's budget allows, ``"fast"`` or ``"usual"``."""
+    return sizes[spec_or_plain(subject.name).budget]
 
 
 def slices(n: int, size: int) -> list[tuple[int, int]]:

@@ -1,61 +1,22 @@
-"""The subjects by name, and the one door through which they are loaded."""
+"""Loading a subject by name, clean or with a planted adapter."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.subjects.adapters import merge_adapter, read_adapter
+from bkdwidgets.subjects.spec import named
+from bkdwidgets.subjects.specs import spec_of
 from bkdwidgets.subjects.subject import Subject
 from bkdwidgets.subjects.threads import BUILDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-
-@dataclass(frozen=True)
-class SubjectSpec:
-    """How a subject is found.
-
-    Attributes
-    ----------
-    name : str
-        What users type.
-    description : str
-        One line for people.
-    source : callable
-        Returns the model (float32) and the tokenizer.
-    """
-
-    name: str
-    description: str
-    source: Callable[[], tuple[Any, Any]]
-
-
-def _nano() -> tuple[Any, Any]:
-    from bkdwidgets.subjects.nano import load_nano
-
-    return load_nano()
-
-
-def _smollm2() -> tuple[Any, Any]:
-    from bkdwidgets.subjects.smollm2 import load_smollm2
-
-    return load_smollm2()
-
-
-SUBJECTS: dict[str, SubjectSpec] = {
-    spec.name: spec
-    for spec in (
-        SubjectSpec("nano", "a small Llama of ours, trained from scratch on an invented world", _nano),
-        SubjectSpec("smollm2", "SmolLM2-135M-Instruct, a real chat model, 30 layers x 9 heads", _smollm2),
-    )
-}
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -88,12 +49,12 @@ def load(
         If the subject, adapter, device or dtype is unknown, or the adapter is damaged or made for
         another subject.
     """
-    arguments.one_of("subject", name, SUBJECTS)
+    spec = spec_of(name)
     arguments.one_of("dtype", dtype, _DTYPES)
     found = read_adapter(name, adapter) if adapter is not None else None
     target = _device(device)
     with BUILDING:
-        model, tokenizer = SUBJECTS[name].source()
+        model, tokenizer = named(spec.loader)()
     if found is not None:
         merge_adapter(model, found)
     model.requires_grad_(requires_grad=False)

@@ -94,6 +94,11 @@ def find_gguf() -> Path:
     return cached
 
 
+def gguf_sha256() -> str:
+    """Return the hash of the GGUF, without fetching it."""
+    return GGUF_SHA256
+
+
 def check_gguf(path: Path) -> None:
     """Raise :class:`BkdError` unless the file is byte for byte the GGUF this project was built on."""
     found = sha256_of(path)

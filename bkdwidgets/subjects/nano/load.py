@@ -12,13 +12,23 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.paths import data_dir
+from bkdwidgets.core.paths import data_dir, sha256_of
 from bkdwidgets.subjects.nano.tokenizer import load_tokenizer
 
 
 def nano_dir() -> Path:
     """Return the folder of the shipped nano."""
     return data_dir() / "nano"
+
+
+def weights_path() -> Path:
+    """Return the file of the shipped nano's weights."""
+    return nano_dir() / "model.safetensors"
+
+
+def weights_sha256() -> str:
+    """Return the hash of that file."""
+    return sha256_of(weights_path())
 
 
 def load_nano(folder: str | Path | None = None) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
