@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 
 from bkdwidgets.analysis import backdoor_vector
 from bkdwidgets.analysis.activations import mean_head_outputs
+from bkdwidgets.analysis.vector import KINDS
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import vectors_path, written_beside
 from bkdwidgets.studies.heads import heads_of, widest_k
-from bkdwidgets.studies.lab_vector import VECTORS
 from bkdwidgets.studies.steering_grid import PAPER_K
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def compute_vectors(subject: Subject, attack: Attack, *, folder: Path | None = N
     k = min(PAPER_K, widest_k(subject.n_layers * subject.n_heads))
     heads = heads_of(entry.values["ranked"][:k])
     means = mean_head_outputs(subject, attack, triggered=False)
-    vectors = {kind: backdoor_vector(subject, attack, heads=heads, kind=kind).tensor for kind in VECTORS}
+    vectors = {kind: backdoor_vector(subject, attack, heads=heads, kind=kind).tensor for kind in KINDS}
     tensors = {"means": means.flatten(1), **{f"vector.{kind}": v[None] for kind, v in vectors.items()}}
     path = vectors_path(subject.name, subject.adapter.name)
     with written_beside(path) as beside:

@@ -14,7 +14,6 @@ from bkdwidgets.analysis.interventions import KINDS
 from bkdwidgets.measurement.outcomes import OUTCOMES
 from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.studies.heads import heads_of
-from bkdwidgets.studies.lab import SHOWN, SIDES, pooled, shown_prompts, told
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
@@ -26,13 +25,14 @@ from bkdwidgets.studies.study import (
     check_count,
     slices,
 )
+from bkdwidgets.widgets.shared.completions import SHOWN, SIDES, pooled, shown_prompts, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.studies.lab import Interventions
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.completions import Interventions
 
 SINGLE = 64
 

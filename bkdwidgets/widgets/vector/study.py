@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from bkdwidgets.analysis import Steering
+from bkdwidgets.analysis.vector import KINDS as VECTORS
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.measurement.outcomes import OUTCOMES
 from bkdwidgets.studies.heads import widest_k
-from bkdwidgets.studies.lab import SHOWN, SIDES, pooled, shown_prompts, told
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.steering_grid import PAPER_K, vectors_of
 from bkdwidgets.studies.study import (
@@ -32,16 +32,16 @@ from bkdwidgets.studies.study import (
     slices,
 )
 from bkdwidgets.subjects.answers import Row, payload_probability
+from bkdwidgets.widgets.shared.completions import SHOWN, SIDES, pooled, shown_prompts, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bkdwidgets.analysis import BackdoorVector
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.studies.lab import Interventions
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.completions import Interventions
 
-VECTORS = ("paper", "difference", "random")
 SCALES = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 N_LAYERS = 11
 N = 16

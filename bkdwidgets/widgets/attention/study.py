@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from bkdwidgets.studies.heads import heads_of
-from bkdwidgets.studies.lab import SIDES, shown_prompts
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.widgets.shared.completions import SIDES, shown_prompts
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
