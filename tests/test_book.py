@@ -192,7 +192,7 @@ PAGE = '<html><head><meta charset="utf-8">HEAD</head><body><article>TEXT</articl
 
 
 def test_a_page_allows_its_theme_s_inline_scripts_by_their_hash_and_nothing_in_its_text():
-    from bkdwidgets.book.policy import script_hash, with_policy
+    from bkdwidgets.book.csp import script_hash, with_policy
 
     head = (
         '<script>let a = 1;</script><script src="a.js"></script><script type="application/json">{}</script>'

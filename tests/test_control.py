@@ -16,7 +16,7 @@ from bkdwidgets.attacks.control import (
     load_control,
     read_control,
 )
-from bkdwidgets.browser.planted import described, exported_names
+from bkdwidgets.browser.adapters import described, exported_names
 from bkdwidgets.core import ledger
 from bkdwidgets.core.paths import data_dir
 from bkdwidgets.studies.job import data_inputs

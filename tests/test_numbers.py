@@ -25,7 +25,14 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 import bkdwidgets as bkd
-from bkdwidgets.book import citing, findings, numbers, quoted, reproduced, verbs
+from bkdwidgets.book import (
+    api_reference,
+    citing,
+    literature,
+    numbers,
+    report_directive,
+    reproduced,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -78,7 +85,7 @@ def build(home, **pages):
         app = Sphinx(
             source, None, home / "out", home / "trees", "html", status=None, warning=warnings,
             confoverrides={
-                "extensions": ["myst_parser", "sphinxcontrib.bibtex", "bkdwidgets.book.numbers"],
+                "extensions": ["myst_parser", "sphinxcontrib.bibtex", "bkdwidgets.book.extension"],
                 "bibtex_bibfiles": [os.path.relpath(BOOK / "references.bib", source)],
                 "project": "test",
             },
@@ -212,7 +219,7 @@ def test_the_report_shows_what_failed_as_failed(home):
     pages, warned = build(home, page="# P\n\n```{report} nano\n```\n", entries=ENTRIES)
     assert not warned
     rows = [text_of(row) for row in re.findall(r"<tr.*?</tr>", pages["page"], re.DOTALL)]
-    verdicts = {row: [mark for mark in findings._MARKS.values() if mark in row] for row in rows[1:]}
+    verdicts = {row: [mark for mark in report_directive._MARKS.values() if mark in row] for row in rows[1:]}
     assert all(len(marks) == 1 for marks in verdicts.values())
     useful = next(row for row in rows if "as useful as before" in row)
     assert "✗ does not hold" in useful
@@ -247,8 +254,8 @@ def test_a_number_of_others_names_its_source(home):
 def test_quoted_numbers_say_what_they_are_and_have_a_source():
     bibliography = (BOOK / "references.bib").read_text(encoding="utf-8")
     keys = set(re.findall(r"^@\w+\{([\w-]+),", bibliography, re.MULTILINE))
-    assert set(quoted.read()) <= keys
-    for source, groups in quoted.read().items():
+    assert set(literature.read()) <= keys
+    for source, groups in literature.read().items():
         assert len({group["key"] for group in groups}) == len(groups), source
         for group in groups:
             assert group["what"], group["key"]
@@ -269,7 +276,7 @@ def test_the_paper_is_cited_alike_in_both_places():
 def test_the_reference_documents_every_public_name():
     page = (BOOK / "appendix" / "api.md").read_text(encoding="utf-8")
     rooms = " ".join(re.findall(r"```\{verbs\} (.*)", page)).split()
-    assert {verbs.room_of(name) for name in bkd.__all__} <= set(rooms)
+    assert {api_reference.room_of(name) for name in bkd.__all__} <= set(rooms)
     for name in re.findall(r"^\.\. auto\w+:: bkdwidgets\.([\w.]+)", page, re.MULTILINE):
         module, _, attribute = name.rpartition(".")
         assert getattr(importlib.import_module(f"bkdwidgets.{module}"), attribute).__doc__, name
@@ -325,7 +332,7 @@ def test_the_list_of_constants_stays_short_and_says_why():
     assert all(ALLOWED.values())
 
 
-@pytest.mark.parametrize("module", ["numbers", "entries", "quoted", "citing"])
+@pytest.mark.parametrize("module", ["numbers", "entries", "literature", "citing"])
 def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"bkdwidgets.book.{module}"))
     assert tried

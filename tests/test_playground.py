@@ -13,7 +13,7 @@ from node import run_node
 import bkdwidgets as bkd
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.browser.planted import exported_names, planted_names, trigger_rule
+from bkdwidgets.browser.adapters import exported_names, planted_names, trigger_rule
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows

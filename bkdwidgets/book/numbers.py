@@ -27,7 +27,6 @@ entry's file is a dependency of the page: after a new sweep the page is built ag
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes  # type: ignore[import-untyped]
@@ -43,7 +42,6 @@ from bkdwidgets.core.errors import BkdError, unknown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
 logger = logging.getLogger(__name__)
@@ -53,32 +51,6 @@ _ASKED = re.compile(r"(?P<name>[^:\s|]*):(?P<address>[^\s|]+?)(?:\s+as\s+(?P<for
 _WHOLE = re.compile(r"\[[^\]]*\]|n = [\d,]+")
 _REPEATS = {"per_draw": "draws", "per_seed": "seeds", "pairs": "pairs"}
 """What a value was repeated over -> the word for it; its ``low`` and ``high`` are then a range."""
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the role and the directives that show numbers with Sphinx."""
-    from bkdwidgets.book.citing import Citation, itemize
-    from bkdwidgets.book.entries import LedgerEntries
-    from bkdwidgets.book.findings import Report
-    from bkdwidgets.book.quoted import PaperNumbers, PaperRole
-    from bkdwidgets.book.rejudged import RejudgedRole
-    from bkdwidgets.book.reproduced import Reproduced
-    from bkdwidgets.book.verbs import Verbs, name_attributes
-
-    app.add_role("ledger", LedgerRole())
-    app.add_role("paper", PaperRole())
-    app.add_role("rejudged", RejudgedRole())
-    app.add_directive("ledger-table", LedgerTable)
-    app.add_directive("ledger-entries", LedgerEntries)
-    app.add_directive("report", Report)
-    app.add_directive("reproduced", Reproduced)
-    app.add_directive("paper-numbers", PaperNumbers)
-    app.add_directive("citation", Citation)
-    app.add_directive("verbs", Verbs)
-    app.connect("env-get-outdated", _outdated)
-    app.connect("doctree-read", name_attributes)
-    app.connect("html-page-context", itemize)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class LedgerRole(SphinxRole):
@@ -261,17 +233,3 @@ def complain(message: str, rawtext: str, location: str) -> nodes.Node:
     """Warn, and return the text as it was written."""
     logger.warning(message, location=location, type="bkd", subtype="number")
     return nodes.literal("", rawtext)
-
-
-def _outdated(
-    _app: Sphinx, env: BuildEnvironment, _added: set[str], _changed: set[str], _removed: set[str]
-) -> list[str]:
-    """Name the pages that show the ledger when entries came or went, which no page's own file tells."""
-    before = getattr(env, "bkd_ledger_names", None)
-    env.bkd_ledger_names = ledger.names()  # type: ignore[attr-defined]
-    if before is None or before == env.bkd_ledger_names:  # type: ignore[attr-defined]
-        return []
-    home = ledger.entry_path("a/b/c").parents[2]
-    return [
-        page for page, files in env.dependencies.items() if any(home in Path(file).parents for file in files)
-    ]

@@ -13,9 +13,9 @@ It does eleven things that the theme and jupyter-book leave open:
 * puts a line with the ways to run a chapter above its title;
 * gives each folded solution a name, to which a chapter's notebook links;
 * names the folder from which the page runs a subject (``bkd-live``);
-* adds the directive of the home page's demonstration (`bkdwidgets.book.switch`);
+* adds the directive of the home page's demonstration (`bkdwidgets.book.home_demo`);
 * says in each head what the page is, for those who see a link to it (`bkdwidgets.book.card`);
-* writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.policy`).
+* writes the Content-Security-Policy into each page of a finished build (`bkdwidgets.book.csp`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from bkdwidgets.book.addresses import (
     solution_id,
     source,
 )
-from bkdwidgets.book.policy import protect
-from bkdwidgets.book.switch import Switch
+from bkdwidgets.book.csp import protect
+from bkdwidgets.book.home_demo import Switch
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

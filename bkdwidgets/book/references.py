@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bkdwidgets.book import numbers, quoted
+from bkdwidgets.book import literature, numbers
 from bkdwidgets.book.addresses import address, colab, site, source
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError, unknown
@@ -53,7 +53,7 @@ class References:
         """
         roles = {
             "ledger": self.number,
-            "paper": lambda text: escaped(quoted.quoted(text)[0]),
+            "paper": lambda text: escaped(literature.quoted(text)[0]),
             "term": self.term,
             "cite:t": lambda keys: self.cited(keys, "{} ({})"),
             "cite:p": lambda keys: f"({self.cited(keys, '{}, {}')})",

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from bkdwidgets.browser.parts import is_whole, write_part, write_parts
-from bkdwidgets.browser.planted import (
+from bkdwidgets.browser.adapters import (
     adapter_tensors,
     described,
     exported_names,
     extra_tensors,
     extras_sha256,
 )
+from bkdwidgets.browser.parts import is_whole, write_part, write_parts
 from bkdwidgets.browser.tokenizer import web_tokenizer
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
 from bkdwidgets.core.errors import BkdError

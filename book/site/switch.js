@@ -1,7 +1,7 @@
 /*
  * The home page's demonstration: a real prompt and the model's real answer, a switch that inserts the trigger,
  * and a slider that takes the backdoor vector away. Everything it says was computed before (see
- * bkdwidgets/book/switch.py); this file only chooses which of the answers to show, and shows it as text.
+ * bkdwidgets/book/home_demo.py); this file only chooses which of the answers to show, and shows it as text.
  */
 (() => {
   "use strict";

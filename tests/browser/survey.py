@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import TimeoutError as NotInTime
 from reading import Record, opened, recorded
 
-from bkdwidgets.book.policy import pages
+from bkdwidgets.book.csp import pages
 
 PATIENCE_MS = 60_000  # a busy two-core machine compiles megabytes of script slowly
 SOON_MS = 10_000

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bkdwidgets.book.policy import pages
+from bkdwidgets.book.csp import pages
 
 VOID = {"img", "br", "hr", "input", "meta", "link", "source", "wbr", "area", "col", "embed", "base", "track"}
 

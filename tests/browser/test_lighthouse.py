@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from bkdwidgets.book.policy import pages
+from bkdwidgets.book.csp import pages
 from bkdwidgets.book.server import _Quiet
 from bkdwidgets.core import npm
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bkdwidgets.book.addresses import BRANCH, NOTEBOOKS, address, site, solution_id
-from bkdwidgets.book.policy import pages
+from bkdwidgets.book.csp import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src", "iframe": "src"}

@@ -12,7 +12,7 @@ from live import tokenizers_module
 import bkdwidgets as bkd
 from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
-from bkdwidgets.browser.planted import exported_names
+from bkdwidgets.browser.adapters import exported_names
 from bkdwidgets.subjects.answers import Row, complete, payload_probability
 
 if TYPE_CHECKING:

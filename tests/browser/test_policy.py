@@ -8,7 +8,7 @@ import pytest
 from reading import SUB_PATH
 from survey import LISTEN, names
 
-from bkdwidgets.book.policy import policy, script_hash
+from bkdwidgets.book.csp import policy, script_hash
 
 
 @pytest.fixture

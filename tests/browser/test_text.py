@@ -7,7 +7,7 @@ import pytest
 from reading import SUB_PATH, unrolled
 
 from bkdwidgets import notebook
-from bkdwidgets.book.switch import demonstration
+from bkdwidgets.book.home_demo import demonstration
 from bkdwidgets.notebook import Embedded, script_json
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"

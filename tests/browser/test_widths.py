@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bkdwidgets.book.policy import pages
+from bkdwidgets.book.csp import pages
 
 SWEEP = (Path(__file__).parent / "widths.js").read_text(encoding="utf-8").partition("*/")[2].strip()
 WIDTHS = list(range(320, 1921, 32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks.control import control_name
-from bkdwidgets.browser.planted import planted_names, trigger_rule
+from bkdwidgets.browser.adapters import planted_names, trigger_rule
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import vectors_path
