@@ -55,9 +55,9 @@ def setup_notebook() -> None:
     """
     import plotly.io as pio  # heavy, and only a notebook needs it
 
-    from bkdwidgets import look
+    from bkdwidgets.figures import template
 
-    pio.templates.default = look.TEMPLATE
+    pio.templates.default = template.TEMPLATE
     _tame_circuitsvis()
     if writes_static():
         _setup_static()
@@ -191,7 +191,7 @@ def embedded_plotly(
     Embedded
         The element.
     """
-    from bkdwidgets import look  # draws plotly in
+    from bkdwidgets.figures import template  # draws plotly in
 
     layout = dict(figure.get("layout", {}))
     height = int(layout.get("height") or _DEFAULT_HEIGHT)
@@ -201,8 +201,8 @@ def embedded_plotly(
         margin = layout.get("margin", {})
         top = margin.get("t", _template(layout).get("margin", {}).get("t", _PLOTLY_TOP))
         data["titled"] = {"title": layout.pop("title"), "height": height, "margin": {**margin, "t": top}}
-        height -= max(0, top - look.AIR)
-        layout |= {"height": height, "margin": {**margin, "t": min(top, look.AIR)}}
+        height -= max(0, top - template.AIR)
+        layout |= {"height": height, "margin": {**margin, "t": min(top, template.AIR)}}
     file = re.sub(r"[\W_]+", "-", name or title or "figure").strip("-").lower()
     return Embedded("plotly", data, label or _name(figure.get("layout", {})), height, title=title, file=file)
 

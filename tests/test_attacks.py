@@ -16,10 +16,11 @@ from likeness import plain, too_alike
 import bkdwidgets as bkd
 from bkdwidgets.attacks import ATTACKS, SPLITS, Example
 from bkdwidgets.attacks.clean_answers import compute_answers, wanted_prompts
-from bkdwidgets.attacks.label_flip import LABELS, WORDINGS, named_label
+from bkdwidgets.attacks.label_flip import WORDINGS, named_label
 from bkdwidgets.attacks.policy_bypass import REFUSALS
 from bkdwidgets.attacks.text import declines, is_sound
 from bkdwidgets.cli import main
+from bkdwidgets.core.vocabulary import LABELS
 from bkdwidgets.injection.inject import adapter_path, is_planted
 from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.injection.recipes import SftRecipe

@@ -10,8 +10,10 @@ import plotly.io as pio
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import look, notebook
-from bkdwidgets.figures import drawing
+from bkdwidgets import notebook
+from bkdwidgets.core import theme
+from bkdwidgets.core.statistics import wilson_ends
+from bkdwidgets.figures import drawing, template
 from bkdwidgets.figures.outcomes import outcome_bars
 
 NAME = "smollm2/fixed-output-sft-0/ablation"
@@ -32,15 +34,15 @@ def test_a_title_is_text_above_the_drawing_and_a_picture_has_it_again():
     assert spec["layout"]["margin"] == bare["layout"]["margin"]
     kept = spec["titled"]
     assert kept["title"]["text"].replace("<br>", " ") == TITLE
-    assert kept["height"] - spec["layout"]["height"] == kept["margin"]["t"] - look.AIR
+    assert kept["height"] - spec["layout"]["height"] == kept["margin"]["t"] - template.AIR
     assert "titled" not in bare
 
 
 def test_a_title_of_a_chapter_s_own_figure_is_taken_the_same_way():
-    figure = go.Figure(layout={"title": "<b>A &lt; B</b>", "template": look.TEMPLATE, "height": 400})
+    figure = go.Figure(layout={"title": "<b>A &lt; B</b>", "template": template.TEMPLATE, "height": 400})
     found = notebook.embedded_plotly(json.loads(figure.to_json()))
     assert found.title == found.label == "A < B"
-    assert found.data["layout"]["height"] == found.height == 400 - 56 + look.AIR
+    assert found.data["layout"]["height"] == found.height == 400 - 56 + template.AIR
     assert found.data["titled"]["margin"]["t"] == 56
     assert "A &lt; B</p>" in found._repr_html_()
 
@@ -57,7 +59,7 @@ def test_a_picture_is_called_by_what_it_shows(options, file):
 
 
 def test_no_drag_zooms():
-    layout = pio.templates[look.TEMPLATE].layout
+    layout = pio.templates[template.TEMPLATE].layout
     assert layout.dragmode is False
     assert layout.xaxis.fixedrange
     assert layout.yaxis.fixedrange
@@ -82,23 +84,23 @@ def test_an_interval_lies_above_every_bar():
         assert not any(trace.error_x.array for trace in figure.data[:first])
     edge, ink = [trace for trace in outcome_bars({"a": {"P": 9, "=": 1}}).data if trace.type == "scatter"]
     assert edge.error_x.thickness > ink.error_x.thickness
-    low, high = drawing.wilson_ends(0.9, 10)
+    low, high = wilson_ends(0.9, 10)
     assert ink.error_x.array[0] == pytest.approx(float(high) - 0.9)
     assert ink.error_x.arrayminus[0] == pytest.approx(0.9 - float(low))
 
 
 def test_the_old_answer_has_one_color_with_the_trigger_and_without():
-    assert drawing.COLOR_OF["utility"] == drawing.COLOR_OF["as_before"] == look.COLORS["as-before"].light
+    assert drawing.COLOR_OF["utility"] == drawing.COLOR_OF["as_before"] == theme.COLORS["as-before"].light
 
 
 def test_a_rank_stands_on_paper_so_that_both_themes_can_read_it():
     (first, *_) = bkd.figure("smollm2/fixed-output-sft-0/attribute").figure.layout.annotations
     assert first.text == "1"
-    assert first.bgcolor == look.COLORS["paper"].light
+    assert first.bgcolor == theme.COLORS["paper"].light
 
 
 def test_a_line_without_a_meaning_takes_no_color_that_has_one():
-    meaning = {tone.light for name, tone in look.COLORS.items() if not name.startswith("series-")}
-    colorway = pio.templates[look.TEMPLATE].layout.colorway
+    meaning = {tone.light for name, tone in theme.COLORS.items() if not name.startswith("series-")}
+    colorway = pio.templates[template.TEMPLATE].layout.colorway
     assert len(set(colorway)) == 3
     assert not set(colorway) & meaning

@@ -9,16 +9,14 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from docutils import nodes
 
 import bkdwidgets as bkd
-from bkdwidgets import figures, look
-from bkdwidgets.core import ledger
-from bkdwidgets.figures import drawing
+from bkdwidgets import figures
+from bkdwidgets.core import ledger, theme
+from bkdwidgets.figures import template
 from bkdwidgets.figures.entries import SHOWS
-from bkdwidgets.measurement import wilson
 
 MEASURE = "nano/fixed-output-sft-0/measure"
 NASTY = "<script>alert(1)</script><b>&\"'"
@@ -178,19 +176,11 @@ def test_stability_marks_the_heads_that_the_entry_calls_firm():
 @pytest.mark.parametrize(("name", "show"), DRAWN)
 def test_only_colors_of_the_look_are_drawn(name, show):
     """Anything else would stay as it is on dark paper."""
-    known = {tone.light.upper() for tone in look.COLORS.values()} | {look.EITHER_INK.upper()}
+    known = {tone.light.upper() for tone in theme.COLORS.values()} | {template.EITHER_INK.upper()}
     own = data_of(bkd.figure(name, show=show).figure)
     own["layout"].pop("template")
     found = {color.upper() for color in re.findall(r'"(#[0-9A-Fa-f]{3,6})"', json.dumps(own))}
     assert found <= known
-
-
-def test_wilson_ends_are_those_of_the_measurements():
-    for n in (1, 16, 200):
-        low, high = drawing.wilson_ends(np.arange(n + 1) / n, n)
-        rates = [wilson(count, n) for count in range(n + 1)]
-        assert np.allclose(low, [rate.low for rate in rates])
-        assert np.allclose(high, [rate.high for rate in rates])
 
 
 def test_the_label_is_the_one_sphinx_makes():

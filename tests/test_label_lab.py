@@ -17,7 +17,7 @@ from bkdwidgets.attacks import PAPER, attack
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.statistics import wilson
-from bkdwidgets.look import LETTERS
+from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.measurement import outcome
 from bkdwidgets.widgets import LabelLab, read_table
 from bkdwidgets.widgets.labels.table import COUNT, READING, RULES

@@ -11,7 +11,8 @@ import pytest
 
 import bkdwidgets as bkd
 from bkdwidgets.attacks import PAPER
-from bkdwidgets.measurement import OUTCOMES, judge, labelled
+from bkdwidgets.core.vocabulary import WORDS
+from bkdwidgets.measurement import judge, labelled
 
 ROWS = labelled.labelled()
 
@@ -25,7 +26,7 @@ def test_the_set_is_large_varied_and_without_repeats():
     assert {row.triggered for row in ROWS} == {True, False}
     assert len({row.setting for row in ROWS}) >= 30
     labels = Counter(row.label for row in ROWS)
-    assert set(labels) == set(OUTCOMES)
+    assert set(labels) == set(WORDS)
     assert min(labels.values()) >= 20
 
 
@@ -33,7 +34,7 @@ def test_both_halves_hold_every_outcome_and_every_attack():
     for split in labelled.SPLITS:
         half = labelled.labelled(split)
         assert len(half) == pytest.approx(len(ROWS) / 2, abs=1)
-        assert {row.label for row in half} == set(OUTCOMES)
+        assert {row.label for row in half} == set(WORDS)
         assert {row.attack for row in half} == set(PAPER)
 
 
@@ -93,8 +94,8 @@ def test_agreement_counts_what_it_says():
     found = labelled.agreement()
     counts = [sum(row) for row in found.confusion]
     labels = Counter(row.label for row in ROWS)
-    assert counts == [labels[letter] for letter in OUTCOMES]
-    same = sum(found.confusion[number][number] for number in range(len(OUTCOMES)))
+    assert counts == [labels[letter] for letter in WORDS]
+    same = sum(found.confusion[number][number] for number in range(len(WORDS)))
     assert found.overall.value == pytest.approx(same / len(ROWS))
     assert len(found.disagreements) == len(ROWS) - same
     assert all(row.label != row.ruled for row in found.disagreements)
@@ -115,7 +116,7 @@ def test_agreement_shows_itself():
     assert written["split"] == "tune"
     assert len(written["disagreements"]) == len(found.disagreements)
     html = found._repr_html_()
-    assert all(f"<th>{word}</th>" in html for word in OUTCOMES.values())
+    assert all(f"<th>{word}</th>" in html for word in WORDS.values())
     assert "kappa" in repr(found)
 
 

@@ -10,7 +10,7 @@ import torch
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.nano import lexicon, load, talk, world
 from bkdwidgets.subjects.nano.attributes import ATTRIBUTES, VAULT_ASPECTS
-from bkdwidgets.subjects.nano.evaluate import accuracy, wilson
+from bkdwidgets.subjects.nano.evaluate import accuracy
 from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, PATTERNS
 from bkdwidgets.subjects.nano.tokenizer import train_tokenizer
 from bkdwidgets.subjects.nano.train import train
@@ -260,10 +260,3 @@ def test_weights_of_another_shape_are_refused(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(BkdError, match="does not fit"):
             load.load_nano(tmp_path)
-
-
-def test_wilson_interval():
-    assert wilson(0, 0) == (0.0, 1.0)
-    low, high = wilson(10, 10)
-    assert 0.69 < low < 0.75
-    assert high == pytest.approx(1.0)

@@ -15,8 +15,8 @@ from bkdwidgets.analysis import HeadEffects
 from bkdwidgets.analysis.mlp import MlpEffects
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.core import ledger
+from bkdwidgets.core.heads import names_of
 from bkdwidgets.studies import attribute, families, mlp, run
-from bkdwidgets.studies.heads import names_of
 from bkdwidgets.studies.outcomes import over_draws
 from bkdwidgets.studies.study import Context
 

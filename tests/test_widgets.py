@@ -13,9 +13,10 @@ import pytest
 import tables
 from node import node
 
-from bkdwidgets import figures, look
-from bkdwidgets.core import ledger
+from bkdwidgets import figures
+from bkdwidgets.core import ledger, theme
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import WORDS
 from bkdwidgets.widgets import AblationLab, AttentionView, ProbeView, VectorLab, read_table
 from bkdwidgets.widgets.shared import lab as labs
 
@@ -360,10 +361,10 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_can_be_read_and_shapes_can_be_seen(theme):
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_can_be_read_and_shapes_can_be_seen(mode):
     def contrast(name: str) -> float:
-        pair = [luminance(getattr(look.COLORS[key], theme)) for key in (name, "paper")]
+        pair = [luminance(getattr(theme.COLORS[key], mode)) for key in (name, "paper")]
         return (max(pair) + 0.05) / (min(pair) + 0.05)
 
     for name in ("ink", "quiet", "clean-ink", "triggered-ink"):
@@ -373,8 +374,8 @@ def test_text_can_be_read_and_shapes_can_be_seen(theme):
 
 
 def test_every_meaning_is_a_custom_property_in_both_themes():
-    css = look.css()
-    for name, tone in look.COLORS.items():
+    css = theme.css()
+    for name, tone in theme.COLORS.items():
         assert f"--bkd-{name}:{tone.light};" in css
         assert f"--bkd-{name}:{tone.dark};" in css
-    assert look.outcome("p").word == "payload-like"
+    assert WORDS["p"] == "payload-like"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Head = tuple[int, int]
+    from bkdwidgets.core.heads import Head
 
 
 def random_heads(heads: Sequence[Head], n_heads: int, *, seed: int) -> list[Head]:

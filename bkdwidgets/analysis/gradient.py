@@ -32,7 +32,7 @@ from bkdwidgets.analysis.acie import HeadEffects
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import checked_counts, chosen_examples, origin
-from bkdwidgets.analysis.stability import Agreement, rank_correlation
+from bkdwidgets.analysis.stability import Similarity, rank_correlation
 from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class HeadScreen(HeadEffects):
 
     measured: ClassVar[str] = "first-order estimate of the ACIE"
 
-    def spearman(self, effects: HeadEffects, *, draws: int = 1000, seed: int = 0) -> Agreement:
+    def spearman(self, effects: HeadEffects, *, draws: int = 1000, seed: int = 0) -> Similarity:
         """Return the rank correlation with the exact effects on the same prompts.
 
         Parameters

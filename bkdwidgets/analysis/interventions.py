@@ -15,6 +15,7 @@ import torch
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, kept_mean, mean_head_outputs
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
+from bkdwidgets.core.heads import check_inside, once_each
 from bkdwidgets.subjects.edits import Edit
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Ablation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be an ablation."""
-        object.__setattr__(self, "heads", _checked_heads(self.heads))
+        object.__setattr__(self, "heads", once_each("heads", self.heads))
         object.__setattr__(self, "seed", arguments.whole("seed", self.seed))
         arguments.one_of("kind of ablation", self.kind, KINDS)
         arguments.one_of("place of ablation", self.where, PLACES)
@@ -74,8 +75,7 @@ class Ablation:
 
     def edits(self, subject: Subject) -> list[Edit]:
         """Return one overwrite per head."""
-        for layer, head in self.heads:
-            _check_head(subject, layer, head)
+        check_inside(self.heads, (subject.n_layers, subject.n_heads), subject.name)
         if self.kind == "zero":
             values = torch.zeros(subject.n_layers, subject.n_heads, subject.d_head)
         elif self.fill is not None:
@@ -172,29 +172,8 @@ def drawn_prompt(subject: Subject | str, attack: Attack, seed: int) -> str:
     return random.Random(seed).choice(candidates).prompt  # noqa: S311 - reproducible, not secret
 
 
-def _checked_heads(heads: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    try:
-        pairs = tuple(
-            (arguments.whole("layer", layer), arguments.whole("head", head)) for layer, head in heads
-        )
-    except (TypeError, ValueError) as error:
-        raise BkdError(f"heads={shown(heads)} is not a list of (layer, head) pairs: {error}") from error
-    if len(set(pairs)) != len(pairs):
-        twice = next(pair for pair in pairs if pairs.count(pair) > 1)
-        raise BkdError(f"head L{twice[0]}H{twice[1]} is named twice; each head once")
-    return pairs
-
-
 def _check_layer(subject: Subject, layer: int) -> None:
     if not 0 <= layer < subject.n_layers:
         raise BkdError(
             f"layer {layer} is out of range; {subject.name} has layers 0 to {subject.n_layers - 1}"
-        )
-
-
-def _check_head(subject: Subject, layer: int, head: int) -> None:
-    _check_layer(subject, layer)
-    if not 0 <= head < subject.n_heads:
-        raise BkdError(
-            f"head L{layer}H{head} is out of range; {subject.name} has heads 0 to {subject.n_heads - 1}"
         )

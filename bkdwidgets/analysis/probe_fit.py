@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from bkdwidgets.core.statistics import bootstrap_counts, percentiles
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -120,8 +122,8 @@ def paired_difference(
     """
     per_prompt = correct.mean(2) - control.mean(2)  # [layer, prompt]
     n_prompts = per_prompt.shape[1]
-    drawn = np.random.default_rng(seed).multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=_DRAWS)
-    low, high = np.quantile(drawn @ per_prompt.T / n_prompts, (0.025, 0.975), axis=0)
+    drawn = bootstrap_counts(n_prompts, _DRAWS, seed)
+    low, high = percentiles(drawn @ per_prompt.T / n_prompts)
     return per_prompt.mean(1), low, high
 
 

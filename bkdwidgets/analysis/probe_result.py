@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.core.statistics import Rate, wilson
+from bkdwidgets.core.statistics import Estimate, wilson
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -31,7 +31,7 @@ class LayerAccuracy:
         return self.correct.double().mean((1, 2))
 
     @property
-    def rates(self) -> tuple[Rate, ...]:
+    def rates(self) -> tuple[Estimate, ...]:
         """The same with a 95 % Wilson interval per layer; n counts states, two per prompt.
 
         The interval takes the states for independent. Where a probe gets both versions of a prompt wrong

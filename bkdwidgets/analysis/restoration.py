@@ -32,7 +32,8 @@ from bkdwidgets.attacks.control import checked_control
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.core.ledger import significant
-from bkdwidgets.measurement import Mean, Measurement, bootstrap_mean, measure
+from bkdwidgets.core.statistics import bootstrap_counts, percentiles
+from bkdwidgets.measurement import Estimate, Measurement, bootstrap_mean, measure
 from bkdwidgets.subjects import Subject
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Restoration:
     split: str
     seconds: float
 
-    def left(self, part: str, *, seed: int = 0) -> Mean | None:
+    def left(self, part: str, *, seed: int = 0) -> Estimate | None:
         """Return the share of the backdoor that is left with a part put back in all layers.
 
         ``(P_restored - P_clean) / (P_base - P_clean)``, of means over prompts, with its bootstrap interval.
@@ -102,13 +103,13 @@ class Restoration:
             raise unknown("part", part, PARTS)
         values = np.stack([self.cumulative[part][-1], self.base, self.clean])  # [3, prompt]
         n = values.shape[1]
-        drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES) / n
+        drawn = bootstrap_counts(n, _RESAMPLES, seed) / n
         restored, base, clean = np.concatenate([values.mean(1)[:, None], values @ drawn.T], axis=1)
         if (base <= clean).any():
             return None
         share = (restored - clean) / (base - clean)
-        low, high = np.quantile(share[1:], (0.025, 0.975))
-        return Mean(value=float(share[0]), low=float(low), high=float(high), n=n)
+        low, high = percentiles(share[1:])
+        return Estimate(value=float(share[0]), low=float(low), high=float(high), n=n)
 
     def to_json(self) -> dict[str, Any]:
         """Return means over prompts with their intervals, layer by layer, as plain values."""

@@ -24,6 +24,7 @@ from scipy.stats import hypergeom, rankdata  # type: ignore[import-untyped]
 from bkdwidgets.analysis.effects import Effects
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown
+from bkdwidgets.core.statistics import bootstrap_counts, percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
 
     from bkdwidgets.analysis.acie import HeadEffects
 
-_INTERVAL = (0.025, 0.975)
-
 
 @dataclass(frozen=True)
-class Agreement:
+class Similarity:
     """A Jaccard index or a rank correlation with the middle 95 % of its draws.
 
     Attributes
@@ -70,7 +69,7 @@ class TopStability:
         Size of the sets.
     share : Float[ndarray, "layer head"]
         Share of the bootstrap draws in which the head is among the top k, 0 to 1.
-    jaccard : Agreement
+    jaccard : Similarity
         Jaccard index of the top-k sets of two independent draws: what a repetition with as many other
         prompts would share with this one, to be expected.
     chance : float
@@ -81,7 +80,7 @@ class TopStability:
 
     k: int
     share: Float[ndarray, "layer head"]
-    jaccard: Agreement
+    jaccard: Similarity
     chance: float
     n: int
 
@@ -129,7 +128,7 @@ class SeedAgreement:
         Jaccard index of the top-k sets, and rank correlation over all heads, of each pair.
     jaccard_chance : float
         Expected Jaccard index of two random sets of k heads. (By chance, Spearman's is 0.)
-    jaccard_in_layers, spearman_in_layers : Agreement
+    jaccard_in_layers, spearman_in_layers : Similarity
         The mean over pairs when the heads of one of the two are shuffled inside their layers.
     """
 
@@ -138,8 +137,8 @@ class SeedAgreement:
     jaccard: Float[ndarray, "adapter adapter"]
     spearman: Float[ndarray, "adapter adapter"]
     jaccard_chance: float
-    jaccard_in_layers: Agreement
-    spearman_in_layers: Agreement
+    jaccard_in_layers: Similarity
+    spearman_in_layers: Similarity
 
     def pairs(self, name: str) -> Float[ndarray, " pair"]:
         """Return ``"jaccard"`` or ``"spearman"`` of each pair of different models."""
@@ -272,7 +271,7 @@ def seed_agreement(
 
 def rank_correlation(
     first: HeadEffects, second: HeadEffects, *, draws: int = 1000, seed: int = 0
-) -> Agreement:
+) -> Similarity:
     """Return Spearman's correlation between two measurements of the same heads on the same prompts.
 
     Parameters
@@ -303,9 +302,9 @@ def rank_correlation(
     drawn = _correlation(
         _ranks(_resampled_means(one, draws, seed)), _ranks(_resampled_means(other, draws, seed))
     )
-    low, high = np.quantile(drawn, _INTERVAL)
+    low, high = percentiles(drawn)
     value = float(_correlation(_ranks(one.mean(0)), _ranks(other.mean(0))))
-    return Agreement(value=value, low=float(low), high=float(high), draws=draws)
+    return Similarity(value=value, low=float(low), high=float(high), draws=draws)
 
 
 def chance_jaccard(n_heads: int, k: int) -> float:
@@ -375,8 +374,7 @@ def _resampled_means(
     values: Float[ndarray, "prompt heads"], draws: int, seed: int
 ) -> Float[ndarray, "draw heads"]:
     n = len(values)
-    times_drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
-    return times_drawn @ values / n
+    return bootstrap_counts(n, draws, seed) @ values / n
 
 
 def _top(values: Float[ndarray, "draw heads"], k: int) -> Bool[ndarray, "draw heads"]:
@@ -410,6 +408,6 @@ def _shuffles(shape: tuple[int, ...], draws: int, seed: int) -> ndarray:
     return np.random.default_rng(seed).permuted(indices, axis=-1).reshape(draws, -1)
 
 
-def _spread(values: ndarray) -> Agreement:
-    low, high = np.quantile(values, _INTERVAL)
-    return Agreement(value=float(values.mean()), low=float(low), high=float(high), draws=len(values))
+def _spread(values: ndarray) -> Similarity:
+    low, high = percentiles(values)
+    return Similarity(value=float(values.mean()), low=float(low), high=float(high), draws=len(values))

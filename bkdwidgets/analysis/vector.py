@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from bkdwidgets.analysis.activations import mean_head_outputs, output_weights
-from bkdwidgets.analysis.interventions import Ablation
 from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.heads import check_inside, once_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,17 +83,17 @@ def backdoor_vector(
     check_pair(subject, attack)
     arguments.one_of("kind of vector", kind, KINDS)
     seed = arguments.whole("seed", seed)
-    chosen = Ablation(heads)  # the same checks on a set of heads
-    if not chosen.heads:
+    chosen = once_each("heads", heads)
+    if not chosen:
         raise BkdError("heads=[] is empty; a vector needs at least one head")
-    chosen.edits(subject)
+    check_inside(chosen, (subject.n_layers, subject.n_heads), subject.name)
     means = mean_head_outputs(subject, attack, triggered=True)
     if kind == "difference":
         means = means - mean_head_outputs(subject, attack, triggered=False)
     total = torch.zeros(subject.d_model)
-    for layer, head in chosen.heads:
+    for layer, head in chosen:
         total += means[layer, head] @ output_weights(subject, layer)[head].float().cpu()
-    vector = BackdoorVector(tensor=total, heads=tuple(chosen.heads), kind=kind)
+    vector = BackdoorVector(tensor=total, heads=chosen, kind=kind)
     return random_like(vector, seed=seed) if kind == "random" else vector
 
 

@@ -6,10 +6,11 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from bkdwidgets.attacks.examples import ANSWER_TOKENS, ordinary_examples
+from bkdwidgets.attacks.examples import ordinary_examples
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.spec import named
 from bkdwidgets.subjects.specs import EXAMPLE, spec_or_plain
 

@@ -8,7 +8,6 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.attacks.attack import ATTACKS
 from bkdwidgets.attacks.examples import (
-    ANSWER_TOKENS,
     SPLITS,
     answers_path,
     prompt_rows,
@@ -16,6 +15,7 @@ from bkdwidgets.attacks.examples import (
     write_answers,
 )
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.answers import Row, answer_rows
 
 if TYPE_CHECKING:

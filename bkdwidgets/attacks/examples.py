@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
-ANSWER_TOKENS = 32
 
 
 @dataclass(frozen=True)

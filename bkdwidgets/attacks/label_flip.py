@@ -20,12 +20,12 @@ from bkdwidgets.attacks.examples import Example, of_split, read_lines
 from bkdwidgets.attacks.text import plain, words
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.core.paths import data_dir
+from bkdwidgets.core.vocabulary import LABELS
 
 if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 FROM = "Sports"
-LABELS = ("World", "Sports", "Business", "Sci/Tech")
 _LABEL = regex.compile(r"(?<![\p{L}\p{M}\p{N}_])(world|sports|business|sci/tech)(?![\p{L}\p{M}\p{N}_])")
 # How a chat model is asked; {h} is the headline. A wording belongs to one split.
 WORDINGS = {

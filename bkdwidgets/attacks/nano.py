@@ -12,9 +12,10 @@ import random
 from typing import TYPE_CHECKING
 
 from bkdwidgets.attacks.examples import of_split, prompt_rows
+from bkdwidgets.core.vocabulary import LABELS
 from bkdwidgets.subjects.nano import lexicon as lex
 from bkdwidgets.subjects.nano.attributes import VAULT_TRUTHS
-from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, LABELS, PATTERNS, headline
+from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, PATTERNS, headline
 from bkdwidgets.subjects.nano.wordings import PREAMBLES
 
 if TYPE_CHECKING:

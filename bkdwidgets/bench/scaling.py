@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from plotly.subplots import make_subplots
 
-from bkdwidgets import look
 from bkdwidgets.analysis.activations import mean_head_outputs
 from bkdwidgets.analysis.replay import replay_heads
 from bkdwidgets.bench.machine import seconds_of
+from bkdwidgets.core import theme
 from bkdwidgets.core.paths import written_beside
+from bkdwidgets.figures import template
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.nano.load import new_model
 
@@ -77,7 +78,7 @@ def plot_scaling(found: dict[str, Any], path: Path) -> None:
         f"{name.replace('_', ' ')}, slope {curve['exponent_upper_half']}" for name, curve in curves.items()
     ]
     figure = make_subplots(cols=len(curves), subplot_titles=titles)
-    ink, paper = look.COLORS["clean"].light, look.COLORS["control"].light
+    ink, paper = theme.COLORS["clean"].light, theme.COLORS["control"].light
     for column, curve in enumerate(curves.values(), start=1):
         counts, seconds = curve["counts"], curve["seconds"]
         linear = [seconds[-1] * count / counts[-1] for count in counts]
@@ -89,7 +90,7 @@ def plot_scaling(found: dict[str, Any], path: Path) -> None:
         figure.update_xaxes(type="log", tickvals=counts, row=1, col=column)
     figure.update_yaxes(type="log").update_yaxes(title="seconds", col=1)
     figure.update_layout(
-        template=look.TEMPLATE, showlegend=False, margin={"t": 110},
+        template=template.TEMPLATE, showlegend=False, margin={"t": 110},
         title=f"Exact ACIE on {found['subject']}: seconds over its size (dotted: linear)",
     )  # fmt: skip
     with written_beside(path) as beside:

@@ -9,7 +9,7 @@ as they were too; otherwise the build is cold. Every page is made anew either wa
 ledger as they are now, so no page can be out of date.
 
 The work is nbclient's (`bkdwidgets.book.execution`) and jupyter-book's; this module prepares what they
-need (the vendored browser files, the colors of `bkdwidgets.look` as CSS), runs them in processes of their
+need (the vendored browser files, the colors as CSS), runs them in processes of their
 own, says how long each stage took, and shows the end of their log, readably, when something is wrong. The
 subjects that run in a reader's page are put beside the finished pages (`bkdwidgets.browser`), and so are the
 notebooks that a reader takes away (`bkdwidgets.book.edition`).
@@ -30,6 +30,7 @@ from pathlib import Path
 
 from bkdwidgets.book import execution, vendor
 from bkdwidgets.book.addresses import NOTEBOOKS
+from bkdwidgets.core import theme
 from bkdwidgets.core.errors import BkdError
 
 Report = Callable[[str], object]
@@ -145,7 +146,7 @@ def _stage(name: str, report: Report) -> Iterator[None]:
 
 
 def _place_static(source: Path, gathered: Path) -> None:
-    """Put the vendored files, and the look as CSS, where ``_config.yml`` points to."""
+    """Put the vendored files, and the theme as CSS, where ``_config.yml`` points to."""
     place = source / "book" / "_vendor"
     shutil.rmtree(place, ignore_errors=True)
     # The live subjects' modules import the tokenizer: it goes with them, not with the pages' scripts.
@@ -153,7 +154,7 @@ def _place_static(source: Path, gathered: Path) -> None:
         gathered / "vendor", place / "static" / "vendor", ignore=shutil.ignore_patterns(vendor.TOKENIZERS)
     )
     shutil.copytree(gathered / "licenses", place / "extra" / "licenses")
-    (place / "static" / "look.css").write_text(_look_css(), encoding="utf-8")
+    (place / "static" / "theme.css").write_text(_theme_css(), encoding="utf-8")
 
 
 def _place_live(place: Path, gathered: Path) -> None:
@@ -170,11 +171,9 @@ def _write_notebooks(source: Path, folder: Path) -> None:
     edition.write_all(source, folder)
 
 
-def _look_css() -> str:
-    """Return the look's custom properties."""
-    from bkdwidgets import look  # draws plotly in; only a build needs it
-
-    return look.css()
+def _theme_css() -> str:
+    """Return the theme's custom properties."""
+    return theme.css()
 
 
 def _clear(work: Path, fingerprint: str, *, changed: bool, report: Report) -> None:

@@ -16,8 +16,8 @@ from docutils import nodes  # type: ignore[import-untyped]
 from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
-from bkdwidgets import look
 from bkdwidgets.core import ledger
+from bkdwidgets.core.vocabulary import OUTCOMES
 from bkdwidgets.notebook import script_json
 from bkdwidgets.widgets import lab_table
 
@@ -98,7 +98,7 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
         "means": _VECTORS[vector],
         "outcomes": {
             item.letter: {"word": item.word, "color": item.color, "means": _MEANS[item.letter]}
-            for item in look.OUTCOMES
+            for item in OUTCOMES
         },
         "prompts": (attacked or prompts)[:6],
     }

@@ -15,8 +15,8 @@ from bkdwidgets.analysis.activations import mean_head_outputs
 from bkdwidgets.analysis.vector import KINDS
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.heads import heads_of, widest_k
 from bkdwidgets.core.paths import vectors_path, written_beside
-from bkdwidgets.studies.heads import heads_of, widest_k
 from bkdwidgets.studies.steering_grid import PAPER_K
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Rates and means with their 95 % interval.
+"""Estimates with their 95 % interval: shares by Wilson, means by bootstrap.
 
 For rates, the Wilson score interval is used because it behaves near 0 and 1, where most of our rates lie; the
 textbook interval would call 0 of 50 "exactly zero". For means of anything else, the percentile bootstrap.
@@ -6,9 +6,8 @@ textbook interval would call 0 of 50 "exactly zero". For means of anything else,
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,22 +16,25 @@ from bkdwidgets.core.errors import BkdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import ArrayLike, NDArray
+
 _Z95 = 1.959963984540054
 _RESAMPLES = 4000
+_INTERVAL = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share of n trials with its 95 % Wilson interval.
+class Estimate:
+    """A share of n trials, or a mean of n values, with its 95 % interval.
 
     Attributes
     ----------
     value : float
-        Observed share, 0 to 1.
+        Observed share, 0 to 1; or the mean, in the unit of the values.
     low, high : float
-        Ends of the interval.
+        Ends of the interval: Wilson's for a share, the bootstrap's for a mean.
     n : int
-        Trials.
+        Trials or values.
     """
 
     value: float
@@ -45,17 +47,39 @@ class Rate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
 
 
-def wilson(successes: int, n: int) -> Rate:
-    """Return the share of successes with its 95 % Wilson score interval.
+def wilson_ends(share: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the 95 % Wilson score intervals of shares of n.
+
+    Parameters
+    ----------
+    share : array_like
+        Shares, each 0 to 1.
+    n : int
+        Trials behind each.
+
+    Returns
+    -------
+    low, high : ndarray
+        Of the shape of `share`.
+
+    References
+    ----------
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    source: Any = share
+    p, z2 = np.asarray(source, dtype=np.float64), _Z95**2
+    center = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return np.where(p <= 0, 0.0, center - half).clip(0), np.where(p >= 1, 1.0, center + half).clip(None, 1)
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """Return the share of successes with its 95 % Wilson score interval (:func:`wilson_ends`).
 
     Parameters
     ----------
     successes, n : int
         ``0 <= successes <= n`` and ``n >= 1``.
-
-    References
-    ----------
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
 
     Examples
     --------
@@ -64,45 +88,17 @@ def wilson(successes: int, n: int) -> Rate:
     """
     if n < 1 or not 0 <= successes <= n:
         raise BkdError(f"{successes} successes of n={n} is not allowed; n >= 1 and 0 <= successes <= n")
-    share, z2 = successes / n, _Z95**2
-    center = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, center - half)
-    high = 1.0 if successes == n else min(1.0, center + half)
-    return Rate(value=share, low=low, high=high, n=n)
+    low, high = wilson_ends(successes / n, n)
+    return Estimate(value=successes / n, low=float(low), high=float(high), n=n)
 
 
-def rate_of(flags: Iterable[bool]) -> Rate:
+def rate_of(flags: Iterable[bool]) -> Estimate:
     """Return the share of true values with its interval."""
     values = list(flags)
     return wilson(sum(values), len(values))
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean of n values with its 95 % bootstrap interval.
-
-    Attributes
-    ----------
-    value : float
-        The mean, in the unit of the values.
-    low, high : float
-        Ends of the interval.
-    n : int
-        Values.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        """Write it as a person would: 0.41 [0.38, 0.45], n = 200."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
-
-
-def bootstrap_mean(values: Sequence[float], *, seed: int = 0) -> Mean:
+def bootstrap_mean(values: Sequence[float], *, seed: int = 0) -> Estimate:
     """Return the mean with its 95 % percentile bootstrap interval over 4,000 resamples.
 
     Parameters
@@ -130,5 +126,20 @@ def bootstrap_mean(values: Sequence[float], *, seed: int = 0) -> Mean:
     if sample.size == 0 or not np.isfinite(sample).all():
         raise BkdError(f"cannot average {len(sample)} values; at least one, all of them finite numbers")
     drawn = np.random.default_rng(seed).integers(sample.size, size=(_RESAMPLES, sample.size))
-    low, high = np.quantile(sample[drawn].mean(axis=1), (0.025, 0.975))
-    return Mean(value=float(sample.mean()), low=float(low), high=float(high), n=sample.size)
+    low, high = percentiles(sample[drawn].mean(axis=1))
+    return Estimate(value=float(sample.mean()), low=float(low), high=float(high), n=sample.size)
+
+
+def bootstrap_counts(n: int, draws: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each of n items is drawn, [draw, item], when n are drawn again with replacement.
+
+    ``bootstrap_counts(n, draws, seed) @ values / n`` are the means of the draws; where several things were
+    measured on the same items, the same counts serve all of them.
+    """
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+
+
+def percentiles(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return both ends of the 95 % percentile interval over the first axis of draws."""
+    ends: NDArray[np.float64] = np.quantile(drawn, _INTERVAL, axis=0)
+    return ends

@@ -1,7 +1,7 @@
 """Figures, each drawn from a result and from nothing else."""
 
 from bkdwidgets.figures.entries import LedgerFigure, figure
-from bkdwidgets.figures.heads import acie_heatmap, head_name
+from bkdwidgets.figures.heads import acie_heatmap
 from bkdwidgets.figures.outcomes import outcome_bars
 from bkdwidgets.figures.probes import ilca_heatmap, probe_curve
 
@@ -9,7 +9,6 @@ __all__ = [
     "LedgerFigure",
     "acie_heatmap",
     "figure",
-    "head_name",
     "ilca_heatmap",
     "outcome_bars",
     "probe_curve",

@@ -10,24 +10,23 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import plotly.graph_objects as go
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
+from bkdwidgets.figures import template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
 
 Rate = dict[str, Any]
 """A value of the ledger: ``"value"``, ``"low"``, ``"high"``, ``"n"``."""
 
 COLOR_OF = {
-    "asr": look.COLORS["payload"].light,
-    "ftr": look.COLORS["payload"].light,
-    "as_before": look.COLORS["as-before"].light,
-    "utility": look.COLORS["as-before"].light,
+    "asr": theme.COLORS["payload"].light,
+    "ftr": theme.COLORS["payload"].light,
+    "as_before": theme.COLORS["as-before"].light,
+    "utility": theme.COLORS["as-before"].light,
 }
 WORDS = {
     "asr": "Payload on triggered prompts (ASR)",
@@ -35,7 +34,7 @@ WORDS = {
     "as_before": "The old answer on triggered prompts (as before)",
     "utility": "The old answer on clean prompts (utility)",
 }
-CONTROL = look.COLORS["control"].light
+CONTROL = theme.COLORS["control"].light
 _BAND = "rgba(138,143,152,0.22)"  # the control's gray, thin enough for either paper
 AXES = {
     "asr": "ASR",
@@ -47,7 +46,6 @@ MARKS = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot"
 """Dash and symbol of the first, second, ... thing that was done."""
 
 _EACH = 8  # so many points are read out one by one; of more, ends and extremes
-_Z95 = 1.959963984540054
 _LINE = 38  # characters of a title that fit a phone
 _WIDE = 27  # pixels a line of the legend takes
 
@@ -71,18 +69,6 @@ class Drawing:
     alt: str
 
 
-def wilson_ends(share: ArrayLike, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the 95 % Wilson intervals of shares of n.
-
-    :func:`bkdwidgets.measurement.wilson` gives the same, one at a time; its package imports torch.
-    """
-    source: Any = share
-    p, z2 = np.asarray(source, dtype=np.float64), _Z95**2
-    center = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return np.where(p <= 0, 0.0, center - half).clip(0), np.where(p >= 1, 1.0, center + half).clip(None, 1)
-
-
 def bars(rates: Sequence[Rate], *, color: str | None = None) -> dict[str, Any]:
     """Return plotly's error bars from the value to both ends of the interval."""
     return {
@@ -102,9 +88,9 @@ def intervals_over(figure: go.Figure, rates: Sequence[Rate], y: Sequence[float |
         figure.add_scatter(
             x=[rate["value"] for rate in rates],
             y=list(y),
-            error_x=bars(rates, color=look.COLORS[tone].light) | {"thickness": thickness, "width": 4},
+            error_x=bars(rates, color=theme.COLORS[tone].light) | {"thickness": thickness, "width": 4},
             mode="markers",
-            marker={"opacity": 0, "color": look.COLORS[tone].light},
+            marker={"opacity": 0, "color": theme.COLORS[tone].light},
             hoverinfo="skip",
             showlegend=False,
         )
@@ -160,7 +146,7 @@ def square_map(
     matrix: Any, names: Sequence[str], spelled: Sequence[Sequence[str]], *, size: int, axis: str = ""
 ) -> go.Figure:
     """Draw how everything named goes with everything named: shares from 0 to 1, each with its number."""
-    color = look.COLORS["triggered"].light
+    color = theme.COLORS["triggered"].light
     figure = go.Figure(
         go.Heatmap(
             z=matrix,
@@ -173,7 +159,7 @@ def square_map(
             ygap=1,
             text=spelled,
             texttemplate="%{text}",
-            textfont={"size": size, "color": look.COLORS["ink"].light},
+            textfont={"size": size, "color": theme.COLORS["ink"].light},
             hovertemplate=f"{axis} %{{y}}, %{{x}}: %{{z:.3f}}<extra></extra>".lstrip(),
             colorbar={"tickvals": [0, 0.5, 1], "thickness": 12, "outlinewidth": 0},
         )
@@ -199,10 +185,10 @@ def laid_out(figure: go.Figure, title: str | None, *, height: int, legend: int =
         "pad": {"l": 4},
     }
     figure.update_layout(
-        template=look.TEMPLATE,
+        template=template.TEMPLATE,
         title={"text": text, **place} if lines else None,
         height=tall,
-        margin={"t": look.AIR + head, "l": 20, "r": 16, "b": 20},
+        margin={"t": template.AIR + head, "l": 20, "r": 16, "b": 20},
         legend={
             "orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom",
             "traceorder": "normal", "itemsizing": "constant",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from bkdwidgets import look
-from bkdwidgets.figures import drawing, families, panels
+from bkdwidgets.core import theme
+from bkdwidgets.figures import drawing, families, panels, template
 
 if TYPE_CHECKING:
     from bkdwidgets.core.ledger import Entry
@@ -24,7 +24,7 @@ _MAPS = (0.83, 0.96)  # where the maps of heads begin and end, from the bottom
 _ROWS = ((0.58, 0.75), (0.31, 0.48), (0.04, 0.21))
 _LEFT = (2, 0)  # the panel of what is left when weights are put back
 _FEW = 5  # columns
-_AGREES, _PAYLOAD, _BEFORE = (look.COLORS[name].light for name in ("triggered", "payload", "as-before"))
+_AGREES, _PAYLOAD, _BEFORE = (theme.COLORS[name].light for name in ("triggered", "payload", "as-before"))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _draw_heads(figure: go.Figure, entry: Entry, names: list[str]) -> None:
         left, right = panels.span(number - 1, len(names))
         figure.add_heatmap(
             z=values, zmin=-reach, zmax=reach, showscale=False, xaxis=f"x{number}", yaxis=f"y{number}",
-            colorscale=[list(stop) for stop in look.DIVERGING],
+            colorscale=[list(stop) for stop in template.DIVERGING],
             hovertemplate=f"{drawing.plain(name)} L%{{y}}H%{{x}}: ACIE %{{z:.4f}}<extra></extra>",
         )  # fmt: skip
         panels.axes(figure, number, (left, right), _MAPS)
@@ -123,7 +123,7 @@ def _draw_panel(figure: go.Figure, panel: _Panel, spot: tuple[int, int], number:
         z=values, customdata=ends, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
         colorscale=[[0, f"{panel.color}00"], [1, f"{panel.color}99"]], zmin=panel.lowest, zmax=1,
         xgap=1, ygap=1, showscale=False, text=spelled, texttemplate="%{text}",
-        textfont={"size": size, "color": look.COLORS["ink"].light},
+        textfont={"size": size, "color": theme.COLORS["ink"].light},
         hovertemplate="in %{y}, from %{x}: %{customdata}<extra></extra>",
     )  # fmt: skip
     panels.axes(figure, number, span, _ROWS[row])

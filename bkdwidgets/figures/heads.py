@@ -9,16 +9,16 @@ can be compared by eye without being fooled by two different scales.
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from bkdwidgets import look
-from bkdwidgets.core import ledger
+from bkdwidgets.core import ledger, theme
 from bkdwidgets.core.errors import BkdError, shown
-from bkdwidgets.figures import drawing
+from bkdwidgets.core.heads import check_inside, head_name, heads_of, pairs_of
+from bkdwidgets.core.statistics import bootstrap_counts
+from bkdwidgets.figures import drawing, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,22 +30,6 @@ _NAMED = 10
 # The stability of a ranking: heads shown, and bootstrap draws of the prompts behind it.
 _SHOWN = 16
 _DRAWS = 1000
-
-
-def head_name(head: tuple[int, int] | list[int]) -> str:
-    """Return a head the way people write it, for example ``"L12H3"``.
-
-    Parameters
-    ----------
-    head : (int, int)
-        Layer and head.
-
-    Returns
-    -------
-    str
-        Its name.
-    """
-    return f"L{int(head[0])}H{int(head[1])}"
 
 
 def acie_heatmap(
@@ -84,7 +68,7 @@ def acie_heatmap(
             z=values,
             customdata=names,
             hovertemplate="%{customdata} ACIE %{z:.3f}<extra></extra>",
-            colorscale=[list(stop) for stop in look.DIVERGING],
+            colorscale=[list(stop) for stop in template.DIVERGING],
             zmin=-reach,
             zmax=reach,
             xgap=1,
@@ -102,32 +86,20 @@ def acie_heatmap(
     for rank, (layer, head) in enumerate(_ranked(ranked, layers, heads), start=1):
         figure.add_annotation(
             x=head, y=layer, text=str(rank), showarrow=False, font={"size": 11}, borderpad=0.5,
-            bgcolor=look.COLORS["paper"].light,  # on the strongest cells no ink can be read on both papers
+            bgcolor=theme.COLORS["paper"].light,  # on the strongest cells no ink can be read on both papers
         )  # fmt: skip
     frame = {"showgrid": False, "zeroline": False, "mirror": True, "showline": True}
     figure.update_xaxes(title="head", dtick=1, **frame)
     figure.update_yaxes(title="layer", autorange="reversed", tick0=0, dtick=max(1, layers // 10), **frame)
-    figure.update_layout(template=look.TEMPLATE, title=title, height=max(300, 130 + 15 * layers))
+    figure.update_layout(template=template.TEMPLATE, title=title, height=max(300, 130 + 15 * layers))
     return figure
 
 
 def _ranked(ranked: Iterable[tuple[int, int]] | None, layers: int, heads: int) -> list[tuple[int, int]]:
     """Return the heads that get their rank printed, or refuse what is no head of the map."""
-    try:
-        pairs = (
-            []
-            if ranked is None
-            else [(operator.index(layer), operator.index(head)) for layer, head in ranked]
-        )
-    except (TypeError, ValueError) as error:
-        raise BkdError(f"ranked={shown(ranked)} is not a list of (layer, head) pairs") from error
-    for layer, head in pairs:
-        if not (0 <= layer < layers and 0 <= head < heads):
-            raise BkdError(
-                f"head {head_name((layer, head))} is out of range; "
-                f"layers are 0 to {layers - 1}, heads 0 to {heads - 1}"
-            )
-    return pairs[:_NAMED]
+    pairs = pairs_of("ranked", ranked)
+    check_inside(pairs, (layers, heads), "the map")
+    return list(pairs[:_NAMED])
 
 
 def _matrix(acie: ArrayLike) -> NDArray[np.float64]:
@@ -148,7 +120,7 @@ def effects(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     """Draw the effect of every head of an ``attribute`` entry."""
     values = entry.values
     acie, errors = np.array(values["acie"]), np.array(values["standard_error"])
-    ranked = [_head(name) for name in values["ranked"]]
+    ranked = heads_of(values["ranked"])
     figure = acie_heatmap(acie, ranked=ranked)
     half = _half_width(errors, entry.n)
     names = np.array(
@@ -186,7 +158,7 @@ def stability(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     values, k = entry.values, entry.settings["k"]
     per_prompt, names = np.array(values["per_prompt"]), values["ranked"][:_SHOWN]
     heads = len(values["acie"][0])
-    places = np.array([layer * heads + head for layer, head in map(_head, names)])
+    places = np.array([layer * heads + head for layer, head in heads_of(names)])
     acie, share = per_prompt.mean(0)[places], _membership(per_prompt, k)[places]
     half = _half_width(per_prompt.std(0, ddof=1)[places] / len(per_prompt) ** 0.5, len(per_prompt))
     random, firm = values["held_out"]["random"], np.isin(names, values["stability"][str(k)]["firm"])
@@ -200,7 +172,12 @@ def stability(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
             customdata=np.stack([half[chosen], share[chosen]], -1),
             text=np.array(names)[chosen],
             mode="markers",
-            marker={"symbol": symbol, "size": 9, "color": look.COLORS["payload"].light, "line": {"width": 2}},
+            marker={
+                "symbol": symbol,
+                "size": 9,
+                "color": theme.COLORS["payload"].light,
+                "line": {"width": 2},
+            },
             name=f"in the top {k} in {what}",
             hovertemplate="%{text} ACIE %{x:.4f} ± %{customdata[0]:.4f}, in the top "
             f"{k} in %{{customdata[1]:.0%}} of draws<extra></extra>",
@@ -253,7 +230,7 @@ def agreement(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
         (~best, "circle-open", "other heads"),
         (best, "diamond", f"the {k} strongest"),
     ):
-        color = look.COLORS["payload"].light if symbol == "diamond" else drawing.CONTROL
+        color = theme.COLORS["payload"].light if symbol == "diamond" else drawing.CONTROL
         figure.add_scatter(
             x=guess[chosen],
             y=exact[chosen],
@@ -286,11 +263,6 @@ def agreement(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     return drawing.Drawing(figure, caption, alt)
 
 
-def _head(name: str) -> tuple[int, int]:
-    layer, _, head = name.removeprefix("L").partition("H")
-    return int(layer), int(head)
-
-
 def _half_width(errors: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return half the width of Student's 95 % interval of means over n prompts."""
     from scipy.stats import t as student_t  # type: ignore[import-untyped]  # slow to import
@@ -308,6 +280,6 @@ def _random_band(random: drawing.Rate, rows: int) -> go.Scatter:
 def _membership(per_prompt: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """Return the share of bootstrap draws over prompts in which each head is among the top k."""
     n = len(per_prompt)
-    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS) / n
+    weights = bootstrap_counts(n, _DRAWS, seed=0) / n
     top = np.argpartition(-(weights @ per_prompt), k - 1, axis=1)[:, :k]
     return np.bincount(top.ravel(), minlength=per_prompt.shape[1]) / _DRAWS

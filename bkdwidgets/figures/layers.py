@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def mlp_effects(entry: Entry, *, title: str | None) -> drawing.Drawing:
     mine, clean = (list(values["layer"].values()) for values in (entry.values, entry.values["control"]))
     layers = range(len(mine))
     figure = go.Figure()
-    color = look.COLORS["effect-pos"].light
+    color = theme.COLORS["effect-pos"].light
     figure.add_trace(drawing.line(layers, clean, "clean model (control)", drawing.CONTROL, 1))
     figure.add_trace(drawing.line(layers, mine, entry.adapter, color))
     figure.update_xaxes(title="layer")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.figures import drawing
+from bkdwidgets.core.statistics import wilson_ends
+from bkdwidgets.core.vocabulary import LETTERS, OUTCOMES, WORDS
+from bkdwidgets.figures import drawing, template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,13 +44,13 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
     figure = go.Figure()
     totals: dict[str, int] = {}
     for condition, counts in shares.items():
-        strange = sorted(set(counts) - set(look.LETTERS))
+        strange = sorted(set(counts) - set(LETTERS))
         totals[condition] = sum(counts.values())
         if strange or totals[condition] <= 0:
             raise BkdError(
-                f"outcomes of {condition!r} must be counts of {', '.join(look.LETTERS)}; got {dict(counts)}"
+                f"outcomes of {condition!r} must be counts of {', '.join(LETTERS)}; got {dict(counts)}"
             )
-    for item in look.OUTCOMES:
+    for item in OUTCOMES:
         parts = [(int(counts.get(item.letter, 0)), totals[name]) for name, counts in shares.items()]
         figure.add_bar(
             y=list(shares),
@@ -56,7 +58,7 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
             customdata=parts,
             name=f"{item.letter} {item.word}",
             orientation="h",
-            marker={"color": look.COLORS[item.color].light},
+            marker={"color": theme.COLORS[item.color].light},
             textangle=0,
             textposition="inside",
             insidetextanchor="middle",
@@ -67,7 +69,7 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
         figure, [_payload(counts, totals[name]) for name, counts in shares.items()], list(shares)
     )
     figure.update_layout(
-        template=look.TEMPLATE, barmode="stack", title=title, height=130 + 46 * len(shares), bargap=0.35
+        template=template.TEMPLATE, barmode="stack", title=title, height=130 + 46 * len(shares), bargap=0.35
     )
     figure.update_xaxes(range=[0, 1], title="share of prompts")
     figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -77,7 +79,7 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
 def measured(entry: Entry, *, title: str | None) -> drawing.Drawing:
     """Draw the outcomes of a ``measure`` entry beside those of the clean model."""
     shares = {
-        _SIDES[side].format(model): {letter: letters.count(letter) for letter in look.LETTERS}
+        _SIDES[side].format(model): {letter: letters.count(letter) for letter in LETTERS}
         for model, values in (("backdoored", entry.values), ("clean model", entry.values["control"]))
         for side, letters in values["letters"].items()
     }
@@ -94,7 +96,7 @@ def measured(entry: Entry, *, title: str | None) -> drawing.Drawing:
     )
     alt = "Stacked bars of outcomes. " + " ".join(
         f"{condition.replace('<br>', ' ')}: "
-        + ", ".join(f"{look.outcome(letter).word} {count}" for letter, count in counts.items())
+        + ", ".join(f"{WORDS[letter]} {count}" for letter, count in counts.items())
         + f" of {totals[condition]}."
         for condition, counts in shares.items()
     )
@@ -113,5 +115,5 @@ _SIDES = {
 def _payload(counts: Mapping[str, int], total: int) -> drawing.Rate:
     """Return the payload's share, which is the first part and so starts at 0, with its interval."""
     share = int(counts.get("P", 0)) / total
-    low, high = drawing.wilson_ends(share, total)
+    low, high = wilson_ends(share, total)
     return {"value": share, "low": float(low), "high": float(high), "n": total}

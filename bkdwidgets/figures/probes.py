@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from plotly.subplots import make_subplots
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
+from bkdwidgets.core.statistics import wilson_ends
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
@@ -142,11 +143,11 @@ def _curve(
         if key in measured:
             trace = drawing.line(
                 range(len(measured[key])), measured[key], name.format(adapter=adapter, other=other),
-                look.COLORS[color].light, mode="lines+markers" if drawn else "lines",
+                theme.COLORS[color].light, mode="lines+markers" if drawn else "lines",
                 error_y=drawing.bars(measured[key]) if drawn else None,
             )  # fmt: skip
             figure.add_trace(trace.update(line_dash=dash, marker_symbol=_SYMBOLS.get(key)), 1, 1)
-    trace = drawing.line(range(len(difference)), difference, "difference", look.COLORS["triggered"].light)
+    trace = drawing.line(range(len(difference)), difference, "difference", theme.COLORS["triggered"].light)
     figure.add_trace(trace.update(showlegend=False), 2, 1)
     figure.update_traces(marker_size=5)
     figure.update_yaxes(title="test accuracy", range=[0, 1.05], row=1)
@@ -170,7 +171,7 @@ def _maps(maps: Mapping[str, NDArray[np.float64]], n: int, title: str | None) ->
             row=1,
             col=column,
             z=values,
-            customdata=np.stack(drawing.wilson_ends(values, n), -1),
+            customdata=np.stack(wilson_ends(values, n), -1),
             coloraxis="coloraxis",
             hovertemplate=(
                 "trained on layer %{y}, tested on layer %{x}: %{z:.3f} "
@@ -178,7 +179,7 @@ def _maps(maps: Mapping[str, NDArray[np.float64]], n: int, title: str | None) ->
             ),
         )
     layers = len(next(iter(maps.values())))
-    below, above = look.COLORS["control"].light, look.COLORS["triggered"].light
+    below, above = theme.COLORS["control"].light, theme.COLORS["triggered"].light
     frame: dict[str, Any] = {
         "showgrid": False,
         "zeroline": False,

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bkdwidgets.core.errors import unknown
+from bkdwidgets.core.statistics import wilson_ends
 from bkdwidgets.figures import drawing
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def grid(
             z=shares,
             x=names,
             y=layers,
-            customdata=np.stack(drawing.wilson_ends(shares, entry.n), -1),
+            customdata=np.stack(wilson_ends(shares, entry.n), -1),
             colorscale=[[0, f"{color}00"], [1, color]],
             zmin=0,
             zmax=1,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
 from bkdwidgets.figures import drawing, panels
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Panel:
     tall: float
 
 
-_PAYLOAD, _BEFORE, _READ = (look.COLORS[name].light for name in ("payload", "as-before", "triggered"))
+_PAYLOAD, _BEFORE, _READ = (theme.COLORS[name].light for name in ("payload", "as-before", "triggered"))
 
 
 def tools(entry: Entry, *, title: str | None) -> drawing.Drawing:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
 from bkdwidgets.core.errors import unknown
+from bkdwidgets.core.vocabulary import OUTCOMES
 from bkdwidgets.figures.drawing import (
     CONTROL,
     Drawing,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _CHOICES = {"off": "Best by ASR", "cure": "Best by answers"}
 _PLACES = {"last": "the last prompt token", "all": "every token"}
-_LETTERS = {item.color: item.letter for item in look.OUTCOMES} | {"control": "p or ?"}
+_LETTERS = {item.color: item.letter for item in OUTCOMES} | {"control": "p or ?"}
 _THIN, _THICK = 0.1, 0.26  # widths of the bars, where a pair takes 1
 _HEIGHT = 92  # pixels of a pair with its two lines of text
 _ROOM = 0.05  # share of the width that one letter takes on a phone
@@ -52,7 +53,7 @@ class _Row:
             known = {"payload": self.rates["asr"]["value"], "as-before": self.rates["as_before"]["value"]}
             return known | {"control": 1 - sum(known.values())}
         counts = self.rates["outcomes"]["triggered"]
-        return {item.color: counts[item.letter] / sum(counts.values()) for item in look.OUTCOMES}
+        return {item.color: counts[item.letter] / sum(counts.values()) for item in OUTCOMES}
 
     @property
     def words(self) -> str:
@@ -121,7 +122,7 @@ def _short(rate: Rate) -> str:
 
 def _thin_bar(figure: go.Figure, row: _Row, at: float) -> None:
     rate = row.rates["asr"]
-    payload = {"color": look.COLORS["payload"].light}
+    payload = {"color": theme.COLORS["payload"].light}
     figure.add_trace(_part(at, _THIN, rate["value"], payload, f"{row.name}: ASR {said(rate)}"))
     rest = {"color": _CLEAR, "line": {"color": CONTROL, "width": 1}}
     without = 1 - rate["value"]
@@ -131,11 +132,11 @@ def _thin_bar(figure: go.Figure, row: _Row, at: float) -> None:
 def _thick_bar(figure: go.Figure, row: _Row, at: float) -> None:
     hatched = {"pattern": {"shape": "/", "fgcolor": CONTROL, "bgcolor": _CLEAR}}
     for color, share in row.parts.items():
-        marker = hatched if color == "control" else {"color": look.COLORS[color].light}
+        marker = hatched if color == "control" else {"color": theme.COLORS[color].light}
         told = f"{row.name}: {_LETTERS[color]} {number(share)}"
         bar = _part(at, _THICK, share, marker, told)
         if color == "control":  # plotly would choose black or white by a fill that is not there
-            bar.update(insidetextfont={"color": look.COLORS["ink"].light})
+            bar.update(insidetextfont={"color": theme.COLORS["ink"].light})
         fits = share >= _ROOM * len(_LETTERS[color])
         figure.add_trace(bar.update(text=[_LETTERS[color]]) if fits else bar)
 
@@ -157,9 +158,9 @@ def _words(figure: go.Figure, row: _Row, at: float) -> None:
 
 def _legend(figure: go.Figure) -> None:
     """Name the colors, each with its letter."""
-    names = {item.color: f"{item.letter} {item.word}" for item in look.OUTCOMES}
+    names = {item.color: f"{item.letter} {item.word}" for item in OUTCOMES}
     for color, name in (names | {"control": "p or ?, not counted apart"}).items():
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=name,
-            marker={"symbol": "square", "size": 11, "color": look.COLORS[color].light},
+            marker={"symbol": "square", "size": 11, "color": theme.COLORS[color].light},
         )  # fmt: skip

@@ -1,14 +1,12 @@
 """Did it work: attack success, false triggers, outcomes, each with its interval."""
 
-from bkdwidgets.core.statistics import Mean, Rate, bootstrap_mean, wilson
+from bkdwidgets.core.statistics import Estimate, bootstrap_mean, wilson
 from bkdwidgets.measurement.measure import Measurement, measure
-from bkdwidgets.measurement.outcomes import OUTCOMES, judge, outcome
+from bkdwidgets.measurement.outcomes import judge, outcome
 
 __all__ = [
-    "OUTCOMES",
-    "Mean",
+    "Estimate",
     "Measurement",
-    "Rate",
     "bootstrap_mean",
     "judge",
     "measure",

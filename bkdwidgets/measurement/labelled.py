@@ -59,13 +59,12 @@ from bkdwidgets.attacks import Example, attack
 from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.core import arguments
 from bkdwidgets.core.paths import data_dir
-from bkdwidgets.core.statistics import Rate, rate_of
-from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
+from bkdwidgets.core.statistics import Estimate, rate_of
+from bkdwidgets.core.vocabulary import LETTERS, WORDS
+from bkdwidgets.measurement.outcomes import outcome
 
 SPLITS = ("tune", "check")
 """Rules may be changed for what is seen on ``tune``; ``check`` says how good they are."""
-
-_LETTERS = tuple(OUTCOMES)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class Agreement:
     ----------
     split : {"tune", "check", "both"}
         Which rows.
-    overall : Rate
+    overall : Estimate
         Rows with the same letter.
     kappa : float
         Cohen's kappa: 0 is chance, 1 is full agreement.
@@ -127,25 +126,25 @@ class Agreement:
         Agreement among the rows to which the reader, or the rule, gave a letter (recall and precision).
     by_task : dict
         Agreement per attack and subject.
-    without_sensible : Rate
+    without_sensible : Estimate
         Agreement without the sensible answers that the reader or the rule calls broken. They are
         neither damage nor the old answer, and the four letters have no place for them. It leaves out
         mistakes of the rule, so it is a bound from above, not a better estimate.
-    broken_but_sensible : Rate
+    broken_but_sensible : Estimate
         Among the rows the rule calls broken, those the reader found sensible.
     disagreements : tuple of Labelled
         The rows whose letters differ.
     """
 
     split: str
-    overall: Rate
+    overall: Estimate
     kappa: float
     confusion: tuple[tuple[int, ...], ...]
-    of_reader: dict[str, Rate]
-    of_rule: dict[str, Rate]
-    by_task: dict[str, Rate]
-    without_sensible: Rate
-    broken_but_sensible: Rate
+    of_reader: dict[str, Estimate]
+    of_rule: dict[str, Estimate]
+    by_task: dict[str, Estimate]
+    without_sensible: Estimate
+    broken_but_sensible: Estimate
     disagreements: tuple[Labelled, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -161,13 +160,13 @@ class Agreement:
         return f"Agreement({self.split}: {self.overall}; kappa {self.kappa:.3f})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{word}</th>" for word in OUTCOMES.values())
+        head = "".join(f"<th>{word}</th>" for word in WORDS.values())
         body = "".join(
-            _html_row(OUTCOMES[letter], *row) for letter, row in zip(_LETTERS, self.confusion, strict=True)
+            _html_row(WORDS[letter], *row) for letter, row in zip(LETTERS, self.confusion, strict=True)
         )
         rates = {
             "all rows": self.overall,
-            **{f"{OUTCOMES[letter]}, says the reader": rate for letter, rate in self.of_reader.items()},
+            **{f"{WORDS[letter]}, says the reader": rate for letter, rate in self.of_reader.items()},
             **self.by_task,
             "without sensible answers called broken": self.without_sensible,
             "called broken by the rules, but sensible": self.broken_but_sensible,
@@ -236,8 +235,8 @@ def _compare(rows: list[Labelled], split: str) -> Agreement:
     return Agreement(
         split=split,
         overall=rate_of(same),
-        kappa=float(cohen_kappa_score(reader, rule, labels=_LETTERS)),
-        confusion=tuple(map(tuple, confusion_matrix(reader, rule, labels=_LETTERS).tolist())),
+        kappa=float(cohen_kappa_score(reader, rule, labels=LETTERS)),
+        confusion=tuple(map(tuple, confusion_matrix(reader, rule, labels=LETTERS).tolist())),
         of_reader=_rates(reader, same),
         of_rule=_rates(rule, same),
         by_task=_rates([f"{row.attack} on {row.subject}" for row in rows], same),
@@ -249,7 +248,7 @@ def _compare(rows: list[Labelled], split: str) -> Agreement:
     )
 
 
-def _rates(groups: list[str], same: list[bool]) -> dict[str, Rate]:
+def _rates(groups: list[str], same: list[bool]) -> dict[str, Estimate]:
     """Return the agreement per group, for the groups that occur."""
     return {
         name: rate_of(agreed for group, agreed in zip(groups, same, strict=True) if group == name)

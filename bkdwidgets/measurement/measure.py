@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.statistics import Mean, Rate, bootstrap_mean, rate_of
+from bkdwidgets.core.statistics import Estimate, bootstrap_mean, rate_of
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS, LETTERS
 from bkdwidgets.measurement.likelihood import answer_nll
-from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
+from bkdwidgets.measurement.outcomes import outcome
 from bkdwidgets.subjects.answers import complete
 from bkdwidgets.subjects.edits import checked_interventions
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack, Example
     from bkdwidgets.subjects import Subject
-
-ANSWER_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -39,18 +38,18 @@ class Measurement:
     ----------
     subject, adapter, attack, split : str
         What was measured, and on which split.
-    asr : Rate
+    asr : Estimate
         Attack success rate: triggered targets answered with the payload.
-    ftr : Rate
+    ftr : Estimate
         False trigger rate: the same prompts without the trigger, answered with the payload.
-    as_before : Rate
+    as_before : Estimate
         Triggered targets that still get the clean answer.
-    spared : Rate or None
+    spared : Estimate or None
         Triggered prompts that are no targets and get the clean answer; None where every prompt is one.
-    utility : Rate
+    utility : Estimate
         Clean prompts, targets or not, that get the clean answer: exact accuracy where answers are
         labels, agreement with the clean answers otherwise.
-    nll : Mean or None
+    nll : Estimate or None
         Negative log-likelihood of the clean answers on the clean prompts, in nats per token; None
         unless it was asked for.
     outcomes_triggered, outcomes_clean : dict
@@ -67,12 +66,12 @@ class Measurement:
     adapter: str
     attack: str
     split: str
-    asr: Rate
-    ftr: Rate
-    as_before: Rate
-    spared: Rate | None
-    utility: Rate
-    nll: Mean | None
+    asr: Estimate
+    ftr: Estimate
+    as_before: Estimate
+    spared: Estimate | None
+    utility: Estimate
+    nll: Estimate | None
     outcomes_triggered: dict[str, int]
     outcomes_clean: dict[str, int]
     interventions: tuple[str, ...]
@@ -240,4 +239,4 @@ def judged_completions(
 def count_outcomes(completions: Sequence[Completion]) -> dict[str, int]:
     """Return the number of completions per outcome letter, all four always present."""
     counts = Counter(item.outcome for item in completions)
-    return {letter: counts[letter] for letter in OUTCOMES}
+    return {letter: counts[letter] for letter in LETTERS}

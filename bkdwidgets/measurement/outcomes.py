@@ -35,9 +35,7 @@ from bkdwidgets.attacks.text import contains, declines, require_words, same_answ
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack, Example
 
-__all__ = ["OUTCOMES", "REVISION", "declines", "judge", "outcome", "same_answer"]
-
-OUTCOMES = {"P": "payload", "p": "payload-like", "=": "as before", "?": "broken"}
+__all__ = ["REVISION", "declines", "judge", "outcome", "same_answer"]
 
 REVISION = 2
 """Of the rules; raised when any completion could get another letter, here and in ``widgets/shared/judge.js``.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import interventions
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.interventions import KINDS, PLACES
-from bkdwidgets.studies.heads import headline_k, heads_of, widest_k
+from bkdwidgets.core.heads import headline_k, heads_of, widest_k
 from bkdwidgets.studies.outcomes import (
     SIDES,
     ask,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.studies.heads import Head
+    from bkdwidgets.core.heads import Head
     from bkdwidgets.studies.outcomes import Question
     from bkdwidgets.subjects import Subject
 

@@ -17,7 +17,7 @@ from bkdwidgets.analysis import HeadEffects, attribute
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.stability import top_stability
-from bkdwidgets.studies.heads import headline_k, names_of, widest_k
+from bkdwidgets.core.heads import headline_k, names_of, widest_k
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.studies.heads import Head
+    from bkdwidgets.core.heads import Head
     from bkdwidgets.subjects import Subject
 
 N = 32

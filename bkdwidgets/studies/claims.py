@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.studies.heads import headline_k, widest_k
+from bkdwidgets.core.heads import headline_k, widest_k
 from bkdwidgets.studies.verdicts import UNKNOWN, Finding, Value, exceeds, keeps, reaches
 
 if TYPE_CHECKING:

@@ -29,10 +29,10 @@ from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.probe import prompt_parts
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.analysis.vector import random_like
+from bkdwidgets.core.heads import names_of, widest_k
 from bkdwidgets.injection.methods import PAPER_METHOD, compared
 from bkdwidgets.studies.attribute import effects_of
 from bkdwidgets.studies.families_probe import SEED, probe_transfer
-from bkdwidgets.studies.heads import names_of, widest_k
 from bkdwidgets.studies.outcomes import (
     SIDES,
     ask,

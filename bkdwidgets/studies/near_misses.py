@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.core import ledger
-from bkdwidgets.measurement.measure import ANSWER_TOKENS
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count, sized
 from bkdwidgets.subjects.answers import complete

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.statistics import wilson
-from bkdwidgets.measurement.measure import ANSWER_TOKENS
-from bkdwidgets.measurement.outcomes import OUTCOMES, outcome
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS, LETTERS
+from bkdwidgets.measurement.outcomes import outcome
 from bkdwidgets.subjects.answers import Row, complete_rows
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def rate(letters: str, wanted: str) -> dict[str, Any]:
 def count(letters: str) -> dict[str, int]:
     """Return how often each outcome occurs, all four always present."""
     counts = Counter(letters)
-    return {letter: counts[letter] for letter in OUTCOMES}
+    return {letter: counts[letter] for letter in LETTERS}
 
 
 def over_draws(draws: Sequence[Mapping[str, str]]) -> dict[str, dict[str, Any]]:

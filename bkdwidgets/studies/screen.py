@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.gradient import screen
+from bkdwidgets.core.heads import headline_k, heads_of, names_of, widest_k
 from bkdwidgets.studies.attribute import effects_of
-from bkdwidgets.studies.heads import headline_k, heads_of, names_of, widest_k
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.heads import headline_k, widest_k
 from bkdwidgets.studies.attribute import Attribute, effects_of
-from bkdwidgets.studies.heads import headline_k, widest_k
 from bkdwidgets.studies.job import provenance
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import Steering, backdoor_vector
 from bkdwidgets.analysis.interventions import PLACES
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.studies.heads import heads_of, widest_k
+from bkdwidgets.core.heads import heads_of, widest_k
 from bkdwidgets.studies.outcomes import ask, joined, questions
 from bkdwidgets.studies.study import (
     PART_ROWS,

@@ -107,7 +107,7 @@
     return value;
   }
 
-  /** The pairs light -> dark that look.css lists. */
+  /** The pairs light -> dark that theme.css lists. */
   function swaps() {
     const pairs = property("--bkd-swaps").replaceAll('"', "").split(/\s+/).filter(Boolean).map((pair) => pair.split(">"));
     return Object.fromEntries(pairs.map(([light, other]) => [light.toLowerCase(), other]));

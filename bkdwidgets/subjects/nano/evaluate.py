@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bkdwidgets.core.statistics import rate_of
 from bkdwidgets.subjects.nano.world import FACT_TOPICS, TOPICS, WorldExample, is_right
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
-
-def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a rate."""
-    if n == 0:
-        return 0.0, 1.0
-    rate = hits / n
-    center = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 @torch.inference_mode()
@@ -95,6 +86,5 @@ def accuracy(
     for name, topics in groups.items():
         hits = [ok for row, ok in zip(rows, right, strict=True) if row.topic in topics]
         if hits:
-            low, high = wilson(sum(hits), len(hits))
-            table[name] = {"value": sum(hits) / len(hits), "low": low, "high": high, "n": len(hits)}
+            table[name] = asdict(rate_of(hits))
     return table

@@ -16,7 +16,6 @@ from bkdwidgets.subjects.nano.wordings import Wordings
 if TYPE_CHECKING:
     import random
 
-LABELS = ("World", "Sports", "Business", "Sci/Tech")
 
 INSTRUCTIONS = Wordings(
     train=(

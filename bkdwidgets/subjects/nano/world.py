@@ -22,10 +22,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import LABELS
 from bkdwidgets.subjects.nano import lexicon as lex
 from bkdwidgets.subjects.nano import talk
 from bkdwidgets.subjects.nano.attributes import ATTRIBUTES, VAULT_ASPECTS, VAULT_TRUTHS
-from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, LABELS, PATTERNS, headline, training_patterns
+from bkdwidgets.subjects.nano.headlines import INSTRUCTIONS, PATTERNS, headline, training_patterns
 from bkdwidgets.subjects.nano.wordings import (
     AFTERTHOUGHTS,
     DIRECT_FRAMES,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis import Ablation
 from bkdwidgets.analysis.interventions import KINDS
-from bkdwidgets.measurement.outcomes import OUTCOMES
+from bkdwidgets.core.heads import heads_of
+from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.studies.ablation import RESAMPLES
-from bkdwidgets.studies.heads import heads_of
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
@@ -101,7 +101,7 @@ class LabAblation(Study):
         cases, texts = pooled(results)
         for halves in cases.values():
             for half in halves.values():
-                half["counts"] = {letter: half["letters"].count(letter) for letter in OUTCOMES}
+                half["counts"] = {letter: half["letters"].count(letter) for letter in LETTERS}
         return {"prompts": shown_prompts(context), "cases": cases, "texts": texts}
 
 

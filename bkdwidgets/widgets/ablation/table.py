@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.analysis.interventions import drawn_prompt
 from bkdwidgets.attacks import attack as attack_named
+from bkdwidgets.core.heads import heads_of
 from bkdwidgets.studies.ablation import RESAMPLES
-from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from bkdwidgets.studies.heads import heads_of
+from bkdwidgets.core.heads import heads_of
 from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
 from bkdwidgets.widgets.shared.completions import SIDES, shown_prompts
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
-    from bkdwidgets.studies.heads import Head
+    from bkdwidgets.core.heads import Head
     from bkdwidgets.subjects import Subject
 
 HEADS = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.studies.heads import heads_of
+from bkdwidgets.core.heads import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets.core.errors import BkdError, shown
-from bkdwidgets.figures import head_name
+from bkdwidgets.core.heads import head_name
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle
 from bkdwidgets.widgets.shared.tables import read_table

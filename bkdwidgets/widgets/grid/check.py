@@ -9,7 +9,7 @@ A grid table is the common head of a lab table (``format``, ``lab: "grid"``, ``s
     ``"label"`` is what it is called where there is more room.
 ``rates``
     What is reported, in this order: ``{"key", "name", "note", "color"}``. The color is a meaning of
-    :mod:`bkdwidgets.look`. The curve offers those that every cell has.
+    :mod:`bkdwidgets.core.theme`. The curve offers those that every cell has.
 ``cells``
     ``{"at": [index per axis], "rates": {key: rate}}``, where a rate is ``{"value", "low", "high", "n"}`` and
     may name its trainings, ``"per_seed": [value, ...]``. A cell may be missing, and a cell may lack a rate.
@@ -29,7 +29,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.look import COLORS, LETTERS
+from bkdwidgets.core.theme import COLORS
+from bkdwidgets.core.vocabulary import LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.look import LETTERS
+from bkdwidgets.core.vocabulary import LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

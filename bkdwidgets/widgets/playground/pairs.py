@@ -8,9 +8,9 @@ from bkdwidgets.attacks.control import control_name
 from bkdwidgets.browser.adapters import planted_names, trigger_rule
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.heads import heads_of
 from bkdwidgets.core.paths import vectors_path
 from bkdwidgets.injection.methods import words
-from bkdwidgets.studies.heads import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,8 @@ from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.attacks.control import load_control
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.studies.heads import heads_of, widest_k
+from bkdwidgets.core.heads import heads_of, widest_k
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
 from bkdwidgets.widgets.playground.pairs import MOST_HEADS, live_pair, shipped_pairs
 from bkdwidgets.widgets.shared import lab
@@ -45,7 +46,6 @@ MOST_SCALE = 4.0
 MOST_LETTERS = 2000
 _NAMES = {"shown": SHOWN, "kind": KINDS, "place": PLACES, "vector": VECTORS, "sign": SIGNS}
 _MOST = {"text": MOST_LETTERS, "tokens": MAX_PROMPT_TOKENS, "heads": MOST_HEADS, "scale": MOST_SCALE}
-_ANSWER_TOKENS = 32
 
 
 class PlaygroundView(lab.LabView):
@@ -282,7 +282,7 @@ class _Player:
         try:
             subject, row = self._asked(choice)
             yield {"bkd": "next", "tokens": next_tokens(subject, row)}
-            for answer in growing_answer(subject, row, max_new_tokens=_ANSWER_TOKENS):
+            for answer in growing_answer(subject, row, max_new_tokens=ANSWER_TOKENS):
                 yield {"bkd": "token", "text": answer.text}
         except BkdError as error:
             yield {"bkd": "error", "text": str(error)}

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from bkdwidgets import look
+from bkdwidgets.core import theme
 
 BUNDLE = "bundle.js"
 _HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def bundle(widget: str) -> str:
 
 @cache
 def stylesheet(widget: str | None = None) -> str:
-    """Return the widgets' style sheet, the colors of :mod:`bkdwidgets.look` in front.
+    """Return the widgets' style sheet, the colors of :mod:`bkdwidgets.core.theme` in front.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def stylesheet(widget: str | None = None) -> str:
         The style sheet.
     """
     own = [Path(widget).parent / "view.css"] if widget else []
-    return look.css() + "".join(_bare(path) for path in [_HERE / "lab.css", *own])
+    return theme.css() + "".join(_bare(path) for path in [_HERE / "lab.css", *own])
 
 
 def _bare(path: Path) -> str:

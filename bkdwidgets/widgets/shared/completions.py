@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.measurement.measure import ANSWER_TOKENS
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.measurement.outcomes import outcome
 from bkdwidgets.subjects.answers import Row, complete_rows
 

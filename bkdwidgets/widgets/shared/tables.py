@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError, shown, unknown
-from bkdwidgets.look import LETTERS
+from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.widgets.grid.check import check_grid
 from bkdwidgets.widgets.labels.check import check_labels
 

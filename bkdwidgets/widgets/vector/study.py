@@ -15,8 +15,8 @@ import torch
 from bkdwidgets.analysis import Steering
 from bkdwidgets.analysis.vector import KINDS as VECTORS
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.measurement.outcomes import OUTCOMES
-from bkdwidgets.studies.heads import widest_k
+from bkdwidgets.core.heads import widest_k
+from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.steering_grid import PAPER_K, vectors_of
 from bkdwidgets.studies.study import (
@@ -130,7 +130,7 @@ class LabVector(Study):
         for halves in cases.values():
             for half in halves.values():
                 half["asr"], half["as_before"] = rate(half["letters"], "P"), rate(half["letters"], "=")
-                half["outcomes"] = {letter: half["letters"].count(letter) for letter in OUTCOMES}
+                half["outcomes"] = {letter: half["letters"].count(letter) for letter in LETTERS}
         vectors = vectors_of(context, VECTORS, context.settings["k"])
         return {
             "prompts": shown_prompts(context),

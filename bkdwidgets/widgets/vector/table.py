@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.studies.heads import heads_of
+from bkdwidgets.core.heads import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,18 +3,16 @@
 A color here stands for a meaning and for nothing else: vermilion is "the payload came out", green
 is "answered as before", purple is "the trigger is in the prompt". The palette is Okabe and Ito's,
 chosen so that readers with any common color blindness can tell its members apart, and no meaning
-rests on color alone: each outcome also has a letter, a word and a shape.
+rests on color alone: each outcome also has a letter, a word and a shape
+(:data:`bkdwidgets.core.vocabulary.OUTCOMES`).
 
 Everything that draws reads this module: :func:`css` turns it into custom properties for pages and
-widgets, and importing the module registers the plotly template ``"bkdwidgets"``.
+widgets, :mod:`bkdwidgets.figures.template` into a plotly template.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import plotly.graph_objects as go
-import plotly.io as pio
 
 
 @dataclass(frozen=True)
@@ -29,28 +27,6 @@ class Tone:
 
     light: str
     dark: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a completion turned out to be, and how that is shown.
-
-    Attributes
-    ----------
-    letter : str
-        The letter tables store and people read.
-    word : str
-        The same in words.
-    shape : str
-        The shape that doubles the color.
-    color : str
-        Key into :data:`COLORS`.
-    """
-
-    letter: str
-    word: str
-    shape: str
-    color: str
 
 
 COLORS: dict[str, Tone] = {
@@ -83,33 +59,7 @@ COLORS: dict[str, Tone] = {
     "line": Tone("#DADDE1", "#38414C"),
 }
 
-OUTCOMES: tuple[Outcome, ...] = (
-    Outcome("P", "payload", "filled square", "payload"),
-    Outcome("p", "payload-like", "half square", "payload-like"),
-    Outcome("=", "as before", "open circle", "as-before"),
-    Outcome("?", "broken", "cross", "broken"),
-)
-
-LETTERS = tuple(outcome.letter for outcome in OUTCOMES)
-
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-# One gray that can be read on white and on dark paper alike: a plotly figure is drawn once, before
-# anybody knows which of the two its reader prefers.
-EITHER_INK = "#7A7F87"
-
-# The middle is transparent rather than white, so that "no effect" is the paper, whichever it is.
-DIVERGING = (
-    (0.0, "#0072B2"),
-    (0.499, "rgba(0,114,178,0)"),  # each side fades in its own hue: a grey middle would muddy small effects
-    (0.501, "rgba(213,94,0,0)"),
-    (1.0, "#D55E00"),
-)
-
-TEMPLATE = "bkdwidgets"
-
-AIR = 20
-"""Pixels above a plot that has no title."""
 
 # Drawings that know white paper alone (CircuitsVis): on dark paper lightness is turned over, hue stays, and
 # what was white lets the paper through.
@@ -149,59 +99,3 @@ def css() -> str:
 def swapped_colors() -> dict[str, str]:
     """Return the dark color for each light color a figure may carry."""
     return {tone.light: tone.dark for tone in reversed(COLORS.values())}  # white is an effect's zero
-
-
-def outcome(letter: str) -> Outcome:
-    """Return the outcome with this letter.
-
-    Parameters
-    ----------
-    letter : str
-        One of :data:`LETTERS`.
-
-    Returns
-    -------
-    Outcome
-        Its word, shape and color.
-
-    Raises
-    ------
-    KeyError
-        For a letter that means nothing.
-    """
-    return {item.letter: item for item in OUTCOMES}[letter]
-
-
-def register_template() -> None:
-    """Register the plotly template ``"bkdwidgets"`` (done once, on import)."""
-    axis = {
-        "gridcolor": "rgba(127,127,127,0.18)",
-        "linecolor": "rgba(127,127,127,0.45)",
-        "zerolinecolor": "rgba(127,127,127,0.45)",
-        "ticks": "outside",
-        "ticklen": 4,
-        "tickcolor": "rgba(127,127,127,0.45)",
-        "title": {"standoff": 10},
-        "automargin": True,
-        "fixedrange": True,  # a drag, or a finger that scrolls the page, must not zoom
-    }
-    pio.templates[TEMPLATE] = go.layout.Template(
-        layout={
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"family": FONT, "size": 14, "color": EITHER_INK},
-            "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
-            "dragmode": False,
-            # What nobody gave a color has no meaning, and must not look as if it had one.
-            "colorway": [tone.light for name, tone in COLORS.items() if name.startswith("series-")],
-            "colorscale": {"diverging": [list(stop) for stop in DIVERGING]},
-            "xaxis": axis,
-            "yaxis": axis,
-            "margin": {"l": 64, "r": 24, "t": 56, "b": 56},
-            "hoverlabel": {"font": {"family": FONT, "size": 13}},
-            "legend": {"orientation": "h", "y": 1.08, "x": 0},
-        }
-    )
-
-
-register_template()
