@@ -83,7 +83,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
         dtype=arguments.dtype,
         out=arguments.out,
     )
-    lines = [f"written  {name}" for name in done.written] + [f"kept     {name}" for name in done.kept]
+    lines = [
+        f"written  {name}{' (was damaged)' if name in done.damaged else ''}" for name in done.written
+    ] + [f"kept     {name}" for name in done.kept]
     print(json.dumps(done.to_json()) if arguments.json else "\n".join(lines))
     return 0
 

@@ -13,7 +13,7 @@ from bkdwidgets.core import ledger
 from bkdwidgets.studies import families, reproduce, run
 from bkdwidgets.studies.families import DONE
 from bkdwidgets.studies.families_probe import CLEAN, probe_transfer
-from bkdwidgets.studies.planting import family_info
+from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.study import Context
 from bkdwidgets.subjects.adapters import read_adapter
 

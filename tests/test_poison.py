@@ -15,7 +15,7 @@ from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
 from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.studies import report, reproduce, run, sweep
-from bkdwidgets.studies.planting import family_info, over_seeds
+from bkdwidgets.studies.family import family_info, over_seeds
 from bkdwidgets.studies.poison import plant
 
 NAME = "nano/fixed-output-sft/poison"

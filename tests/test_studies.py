@@ -24,7 +24,7 @@ from bkdwidgets.studies import report, reproduce, run, sweep
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.outcomes import cell, over_draws
 from bkdwidgets.studies.registry import study
-from bkdwidgets.studies.seeds import seeds_entry
+from bkdwidgets.studies.seeds import Seeds
 from bkdwidgets.studies.verdicts import exceeds, keeps, reaches
 from bkdwidgets.widgets import lab_table
 
@@ -261,10 +261,10 @@ def test_reproduce_confirms_an_entry_and_notices_a_wrong_one(swept, capsys):
 
 def test_seeds_are_compared_beside_chance(swept, attribution, capsys):
     with pytest.raises(bkd.BkdError, match="at least two"):
-        seeds_entry("nano", "label-flip-sft", swept)
+        Seeds().derive("nano", "label-flip", "sft", swept)
     other = dataclasses.replace(attribution, adapter="fixed-output-sft-1", seed=1)
     ledger.write(other, swept)  # a second run that names exactly the same heads
-    entry = seeds_entry("nano", "fixed-output-sft", swept)
+    entry = Seeds().derive("nano", "fixed-output", "sft", swept)
     assert entry.value("heads.8.jaccard")["value"] == 1.0
     assert entry.value("heads.8.jaccard_in_layers")["value"] < 1.0
     assert entry.value("asr") == entry.value("asr") | {"low": 0.0, "high": 1.0, "n": 2}

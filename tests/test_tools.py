@@ -12,7 +12,7 @@ from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
 from bkdwidgets.figures.tools import short
 from bkdwidgets.studies import report, reproduce
-from bkdwidgets.studies.tools import NEEDS, tools_entry
+from bkdwidgets.studies.tools import Tools
 
 NAME = "nano/fixed-output-sft/tools"
 PUBLISHED = ledger.entry_path(NAME).parents[2]
@@ -33,7 +33,7 @@ def test_it_is_about_every_shipped_backdoor_of_one_payload(tools):
     assert {"fixed-output-dpo-0", "fixed-output-match-0", "two-key-sft-0", "style-sft-0"} <= set(adapters)
     assert not [name for name in adapters if name.startswith(("label-flip", "policy-bypass"))]
     for name in adapters:
-        for study in NEEDS:
+        for study in Tools.needs:
             entry = ledger.read(f"nano/{name}/{study}")
             assert tools.inputs[entry.name] == entry.digest(), f"{entry.name} is newer; sweep again"
         measured = ledger.read(f"nano/{name}/measure")
@@ -58,11 +58,15 @@ def test_who_spreads_over_heads_hides_from_ablation_and_not_from_the_vector(tool
 
 @pytest.mark.parametrize(
     ("family", "said"),
-    [("fixed-output-dpo", "known: fixed-output-sft"), ("two-key-sft", "plain fine-tuning"), ("sft", "sft")],
+    [
+        (("fixed-output", "dpo"), "known: fixed-output-sft"),
+        (("two-key", "sft"), "plain fine-tuning"),
+        (("", "sft"), "sft"),
+    ],
 )
 def test_only_a_plain_fine_tuning_has_one(family, said):
     with pytest.raises(bkd.BkdError, match=said) as error:
-        tools_entry("nano", family)
+        Tools().derive("nano", *family)
     assert "\n" not in str(error.value)
 
 
@@ -70,7 +74,7 @@ def test_what_a_tool_has_not_looked_at_is_left_out(tmp_path, capsys):
     for name in ("fixed-output-sft-0", "fixed-output-match-0", "fixed-output-spread-0"):
         shutil.copytree(PUBLISHED / "nano" / name, tmp_path / "nano" / name)
     ledger.entry_path("nano/fixed-output-match-0/probe", tmp_path).unlink()
-    entry = tools_entry("nano", "fixed-output-sft", tmp_path)
+    entry = Tools().derive("nano", "fixed-output", "sft", tmp_path)
     assert entry.settings["adapters"] == ["fixed-output-sft-0", "fixed-output-spread-0"]
     ledger.write(entry, tmp_path)
     assert reproduce(NAME, folder=tmp_path).within
@@ -81,7 +85,7 @@ def test_what_a_tool_has_not_looked_at_is_left_out(tmp_path, capsys):
     assert report("nano", folder=tmp_path).tables[0].adapter == "fixed-output-sft-0"
     shutil.rmtree(tmp_path / "nano" / "fixed-output-spread-0")
     with pytest.raises(bkd.BkdError, match="another one"):
-        tools_entry("nano", "fixed-output-sft", tmp_path)
+        Tools().derive("nano", "fixed-output", "sft", tmp_path)
 
 
 def test_the_figure_has_a_row_a_backdoor_and_a_panel_a_tool(tools):

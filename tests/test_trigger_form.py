@@ -8,7 +8,7 @@ import bkdwidgets as bkd
 from bkdwidgets.core import ledger
 from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.studies import reproduce, run
-from bkdwidgets.studies.planting import family_info
+from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.trigger_form import FORMS, NEAR_MISSES, TrailingTrigger
 
 NAME = "nano/fixed-output-sft/trigger-form"

@@ -19,6 +19,14 @@ class BkdError(ValueError):
     """Bad input or a broken file, said in one line that tells what to do."""
 
 
+class MissingError(BkdError):
+    """What was looked for is not there yet, and can be made; nothing is broken."""
+
+
+class DamagedError(BkdError):
+    """A file is there and can not be what it says."""
+
+
 def unknown(what: str, value: object, known: Iterable[object]) -> BkdError:
     """Build the error for a name that is not registered.
 

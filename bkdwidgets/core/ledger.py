@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.core.errors import BkdError, shown, unknown
+from bkdwidgets.core.errors import BkdError, DamagedError, MissingError, shown, unknown
 from bkdwidgets.core.paths import data_dir, is_name, written_beside
 
 if TYPE_CHECKING:
@@ -168,27 +168,29 @@ def read(name: str, folder: Path | None = None) -> Entry:
 
     Raises
     ------
-    BkdError
-        If there is none of that name, or its file is damaged.
+    MissingError
+        If there is none of that name.
+    DamagedError
+        If its file is damaged.
     """
     path = entry_path(name, folder)
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         subject, adapter, study = name.split("/")
-        raise BkdError(
+        raise MissingError(
             f"no ledger entry {name!r}; compute it: "
             f"bkdwidgets sweep {subject} --adapter {adapter} --study {study}"
         ) from error
     except (OSError, ValueError) as error:
-        raise BkdError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
+        raise DamagedError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
     try:
         named = stored.pop("name")
         entry = Entry(**stored)
     except (KeyError, TypeError, AttributeError) as error:
-        raise BkdError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
+        raise DamagedError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
     if not named == entry.name == name:
-        raise BkdError(f"ledger entry {path} calls itself {named!r}; restore it or sweep again")
+        raise DamagedError(f"ledger entry {path} calls itself {named!r}; restore it or sweep again")
     return entry
 
 

@@ -28,9 +28,9 @@ from bkdwidgets.studies.outcomes import (
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_choices,
@@ -54,7 +54,7 @@ RESAMPLES = 8
 SIZES = {"fast": (100, 10), "usual": (48, 4)}
 
 
-class Ablation(Study):
+class Ablation(ModelStudy):
     """ASR, outcomes and utility for every kind, place and number of heads.
 
     Values: ``none``, ``<kind>.<where>.<k>`` and ``random.<kind>.<where>.<k>``.

@@ -18,7 +18,7 @@ from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.stability import top_stability
 from bkdwidgets.core.heads import headline_k, names_of, widest_k
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ N_CONTROL = 8
 DRAWS = 20
 
 
-class Attribute(Study):
+class Attribute(ModelStudy):
     """ACIE per head with its spread, and a control.
 
     Settings

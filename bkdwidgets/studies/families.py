@@ -45,9 +45,9 @@ from bkdwidgets.studies.outcomes import (
 )
 from bkdwidgets.studies.study import (
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_choices,
@@ -83,7 +83,7 @@ Place = dict[str, Any]
 """``layer`` and ``scale`` of a steering."""
 
 
-class Families(Study):
+class Families(ModelStudy):
     """Agreement of heads, and what heads and vector of one adapter do in another.
 
     Values: ``heads`` with ``jaccard`` and ``spearman`` (matrices in the order of ``adapters``) and their
@@ -111,7 +111,7 @@ class Families(Study):
     """
 
     name = "families"
-    plants = True
+    scope = "family"
     tolerance: ClassVar[dict[str, float]] = {
         "heads.*": 0.05,
         "acie.*": 2e-4,

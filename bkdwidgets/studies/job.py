@@ -25,7 +25,7 @@ from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
-from bkdwidgets.studies.registry import study
+from bkdwidgets.studies.registry import model_study, study
 from bkdwidgets.studies.study import Context, Part, Settings, opened
 from bkdwidgets.subjects.threads import before_any
 
@@ -111,7 +111,7 @@ class Job:
         told = asdict(self)
         for key in ("device", "folder", "adapter"):
             del told[key]
-        told |= {"version": bkdwidgets.__version__, "judge": REVISION}
+        told |= {"revision": study(self.study).revision, "judge": REVISION}
         return cache_dir() / "studies" / f"{self.name.replace('/', '-')}-{ledger.digest(told)[:16]}"
 
 
@@ -146,7 +146,7 @@ def timed(context: Context, name: str, part: Part) -> Result:
     """Compute a part and say what it took: seconds, layer-tokens, threads."""
     started = time.perf_counter()
     with _counted_tokens() as tokens:
-        values = study(name).compute(context, part)
+        values = model_study(name).compute(context, part)
     return {
         "values": values,
         "seconds": time.perf_counter() - started,
@@ -176,12 +176,13 @@ def collect(job: Job, parts: Sequence[Part]) -> ledger.Entry:
 
 def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.Entry:
     """Combine results into an entry with its provenance."""
-    chosen = study(job.study)
+    chosen = model_study(job.study)
     values = chosen.combine(context, [result["values"] for result in results])
     return ledger.Entry(
         subject=job.subject,
         adapter=job.adapter_name,
         study=job.study,
+        revision=chosen.revision,
         adapter_sha256=job.adapter_sha256,
         attack=job.attack,
         method=job.method,
@@ -213,15 +214,15 @@ def job_of(
         attack=attack.name,
         adapter_name=info.name,
         adapter_sha256=info.sha256,
-        method=None if study(name).plants else info.method,
+        method=info.method if study(name).scope == "adapter" else None,
         seed=info.seed,
-        settings=study(name).resolve(subject, attack, given),
+        settings=model_study(name).resolve(subject, attack, given),
         **where,
     )
 
 
 def _sweep(job: Job) -> str:
-    chosen = "" if study(job.study).plants else f" --adapter {job.adapter_name}"
+    chosen = f" --adapter {job.adapter_name}" if study(job.study).scope == "adapter" else ""
     return f"bkdwidgets sweep {job.subject} {job.attack}{chosen}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.measurement import measure
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 N = 200
 
 
-class Measure(Study):
+class Measure(ModelStudy):
     """Rates on held-out prompts; below ``control`` the same on the un-backdoored model.
 
     Settings

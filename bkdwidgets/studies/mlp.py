@@ -9,7 +9,7 @@ import torch
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.mlp import attribute_mlp
 from bkdwidgets.studies.attribute import mean_value
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ N = 32
 N_CONTROL = 8
 
 
-class Mlp(Study):
+class Mlp(ModelStudy):
     """ACIE of every MLP layer; below ``control`` the same in the clean model.
 
     Settings

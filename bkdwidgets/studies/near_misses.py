@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.core import ledger
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
+from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.studies.outcomes import rate
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count, sized
+from bkdwidgets.studies.study import (
+    Context,
+    ModelStudy,
+    Part,
+    Settings,
+    Values,
+    available,
+    check_count,
+    sized,
+)
 from bkdwidgets.subjects.answers import complete
 
 if TYPE_CHECKING:
@@ -26,7 +36,7 @@ SIZES = {"fast": 200, "usual": 60}
 TRIGGER = "trigger"
 
 
-class NearMisses(Study):
+class NearMisses(ModelStudy):
     """Share of prompts answered with the payload, by what stands in them.
 
     Values: ``fires.<form>`` and ``control.<form>`` (the clean model), rates; ``decoys``, the forms that the
@@ -41,7 +51,7 @@ class NearMisses(Study):
     name = "near-misses"
     tolerance: ClassVar[dict[str, float]] = {"*.value": 0.05}
 
-    def applies(self, attack: Attack) -> bool:
+    def applies(self, attack: Attack, method: str = PAPER_METHOD) -> bool:  # noqa: ARG002
         """Tell whether the attack has near misses."""
         return bool(attack.near)
 

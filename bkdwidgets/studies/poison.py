@@ -26,8 +26,8 @@ from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
-from bkdwidgets.studies.planting import SEEDS, N, over_seeds
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, check_count
+from bkdwidgets.studies.family import SEEDS, N, over_seeds
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def plant(
         )
 
 
-class Poison(Study):
+class Poison(ModelStudy):
     """Rates for each number of poisoned examples and of steps, over seeds, on held-out prompts.
 
     ``asr``, ``ftr`` and ``utility`` by count, then by steps (:func:`over_seeds`); ``samples``: what the first
@@ -110,7 +110,7 @@ class Poison(Study):
     """
 
     name = "poison"
-    plants = True
+    scope = "family"
     tolerance: ClassVar[dict[str, float]] = {
         "asr.*.value": 0.15,
         "ftr.*.value": 0.05,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.injection.methods import PAPER_METHOD
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, opened, sized
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, opened, sized
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SIZES = {"fast": 400, "usual": 200}
 _SCORES = ("accuracy", "control", "shuffled", "unrelated", "other")
 
 
-class Probe(Study):
+class Probe(ModelStudy):
     """Accuracy per layer with all controls, and the ILCA matrix, for both kinds of probe.
 
     Values: ``<kind>.<score>.<layer>``, where the layer after the last block counts too.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bkdwidgets.core.discovery import defined, modules, submodules
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.studies.study import Study
+from bkdwidgets.studies.study import ModelStudy, Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def studies() -> dict[str, Study]:
     """Return the studies of this package, and those of the widgets' folders."""
     homes = [*modules("bkdwidgets.studies"), *submodules("bkdwidgets.widgets", "study")]
-    kinds = [kind for home in homes for kind in defined(home, Study)]  # type: ignore[type-abstract]
-    found = [kind() for kind in kinds if not isabstract(kind)]
+    kinds = [kind for home in homes for kind in defined(home, Study)]
+    found = [kind() for kind in kinds if kind is not Study and not isabstract(kind)]
     return {item.name: item for level in waves(found) for item in level}
 
 
@@ -29,6 +29,14 @@ def study(name: str) -> Study:
     if name not in studies():
         raise unknown("study", name, studies())
     return studies()[name]
+
+
+def model_study(name: str) -> ModelStudy:
+    """Return a study that asks models, or raise BkdError for another one."""
+    found = study(name)
+    if not isinstance(found, ModelStudy):
+        raise BkdError(f"study {name!r} is made of ledger entries alone; bkdwidgets sweep writes it")
+    return found
 
 
 def waves(chosen: Iterable[Study]) -> list[list[Study]]:

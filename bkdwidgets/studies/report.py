@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks import PAPER
 from bkdwidgets.core import arguments, ledger
-from bkdwidgets.studies import seeds
+from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.studies.claims import CLAIMS
-from bkdwidgets.studies.derived import DERIVED
+from bkdwidgets.studies.family import family_name
 from bkdwidgets.studies.registry import studies
 from bkdwidgets.subjects.specs import SUBJECTS
 
@@ -91,31 +91,18 @@ def report(subject: str, *, folder: Path | None = None) -> Report:
 
 def _table(attack: str, entries: Sequence[ledger.Entry]) -> AttackTable:
     by_adapter: dict[str, dict[str, ledger.Entry]] = {}
-    own = [
-        entry
-        for entry in entries
-        if entry.study not in DERIVED and not _plants(entry.study) and not _otherwise_planted(entry)
-    ]
+    own = [entry for entry in entries if entry.method == PAPER_METHOD]  # the claims are about that one
     for entry in sorted(own, key=lambda item: (item.seed, item.adapter)):
         by_adapter.setdefault(entry.adapter, {})[entry.study] = entry
-    families = {entry.adapter: entry for entry in entries if entry.study == seeds.NAME}
-    for adapter, of_adapter in by_adapter.items():
-        family = seeds.family_of(adapter)
-        if family in families:
-            of_adapter[seeds.NAME] = families[family]
+    derived = {name for name, item in studies().items() if item.scope == "derived"}
+    family = family_name(attack, PAPER_METHOD)
+    of_all = {entry.study: entry for entry in entries if entry.study in derived and entry.adapter == family}
+    for of_adapter in by_adapter.values():
+        of_adapter.update(of_all)
     judged = [[claim.finding(of_adapter) for claim in CLAIMS] for of_adapter in by_adapter.values()]
     shown = judged[0] if judged else [claim.finding({}) for claim in CLAIMS]
     by_seed = tuple(dict(Counter(row[number].verdict for row in judged)) for number in range(len(CLAIMS)))
     return AttackTable(attack, next(iter(by_adapter), None), tuple(shown), by_seed)
-
-
-def _otherwise_planted(entry: ledger.Entry) -> bool:
-    """Tell whether another method than the paper's fine-tuning planted it; the claims are about that."""
-    return not entry.adapter.startswith(f"{entry.attack}-sft")
-
-
-def _plants(name: str) -> bool:
-    return name in studies() and studies()[name].plants
 
 
 def _cells(finding: Finding, verdicts: dict[str, int]) -> tuple[str, str, str, str]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.attacks import attack
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.studies.derived import DERIVED
-from bkdwidgets.studies.planting import family_info
+from bkdwidgets.injection.methods import methods
+from bkdwidgets.studies.family import family_info, family_name
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.run import run
-from bkdwidgets.studies.study import opened
+from bkdwidgets.studies.study import DerivedStudy, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Reproduction:
         Largest difference, in units of its tolerance (in itself where the tolerance is zero).
     changed : tuple of str
         What the entry was computed from and is no longer the same: examples, control, other entries, and
-        the revision of the rules of the outcome.
+        the revisions of the study and of the rules of the outcome.
     seconds : float
         Time taken, as the entry counts it.
     """
@@ -103,6 +103,8 @@ def reproduce(
 
 def _changed(entry: ledger.Entry, again: ledger.Entry) -> tuple[str, ...]:
     changed = [key for key in entry.inputs if entry.inputs[key] != again.inputs.get(key)]
+    if entry.revision != again.revision:
+        changed.append(f"the study, revision {entry.revision} then and {again.revision} now")
     if entry.judge != again.judge:
         changed.append(f"rules of the outcome, revision {entry.judge} then and {again.judge} now")
     return tuple(changed)
@@ -111,9 +113,10 @@ def _changed(entry: ledger.Entry, again: ledger.Entry) -> tuple[str, ...]:
 def _recomputed(
     entry: ledger.Entry, device: str | None, folder: Path | None, *, progress: bool
 ) -> ledger.Entry:
-    if entry.study in DERIVED:
-        return DERIVED[entry.study](entry.subject, entry.adapter, folder)
-    adapter = None if study(entry.study).plants else entry.adapter
+    chosen = study(entry.study)
+    if isinstance(chosen, DerivedStudy):
+        return chosen.derive(entry.subject, entry.attack, _method_of(entry), folder)
+    adapter = entry.adapter if chosen.scope == "adapter" else None
     subject = opened(entry.subject, adapter, device, entry.run.get("dtype", "float32"))
     info = subject.adapter or family_info(subject, attack(entry.attack))
     if info.sha256 != entry.adapter_sha256:
@@ -122,10 +125,17 @@ def _recomputed(
             f"{entry.adapter!r} is now {info.sha256[:12]}...; sweep again"
         )
     inputs = {
-        needed: ledger.read(f"{entry.subject}/{entry.adapter}/{needed}", folder)
-        for needed in study(entry.study).needs
+        needed: ledger.read(f"{entry.subject}/{entry.adapter}/{needed}", folder) for needed in chosen.needs
     }
     return run(entry.study, subject, attack(entry.attack), inputs=inputs, progress=progress, **entry.settings)
+
+
+def _method_of(entry: ledger.Entry) -> str:
+    """Return the method of the family that a derived entry is about."""
+    for method in methods():
+        if family_name(entry.attack, method) == entry.adapter:
+            return method
+    raise BkdError(f"{entry.name} is about {entry.adapter!r}, and no known method is called so")
 
 
 def chosen_names(start: str | None, *, folder: Path | None = None) -> list[str]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.analysis.restoration import restoration
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count, sized
+from bkdwidgets.studies.study import (
+    Context,
+    ModelStudy,
+    Part,
+    Settings,
+    Values,
+    available,
+    check_count,
+    sized,
+)
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
@@ -14,7 +23,7 @@ if TYPE_CHECKING:
 SIZES = {"fast": (32, 100), "usual": (12, 60)}
 
 
-class Restoration(Study):
+class Restoration(ModelStudy):
     """Payload probability with clean attention or MLP weights put back, layer by layer and together.
 
     Values: ``left.<part>``, the share of the backdoor that is left; ``single`` and ``cumulative`` with one

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.job import data_inputs, entry_of, job_of, timed
-from bkdwidgets.studies.planting import family_info
-from bkdwidgets.studies.registry import study
+from bkdwidgets.studies.registry import model_study
 from bkdwidgets.studies.study import Context
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.core.ledger import Entry
-    from bkdwidgets.studies.study import Study
+    from bkdwidgets.studies.study import ModelStudy
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import AdapterInfo
 
@@ -61,7 +61,7 @@ def run(
     >>> run("ablation", subject, attack, k=[8], n=40, draws=20)  # doctest: +SKIP
     Entry(nano/fixed-output-sft-0/ablation, test, n = 40, judge 2)
     """
-    chosen = study(name)
+    chosen = model_study(name)
     known = dict(inputs or {})
     info = _studied(chosen, subject, attack)
     dtype = str(subject.dtype).removeprefix("torch.")
@@ -79,11 +79,12 @@ def run(
     return entry_of(replace(job, inputs=told), context, results)
 
 
-def _studied(chosen: Study, subject: Subject, attack: Attack) -> AdapterInfo:
+def _studied(chosen: ModelStudy, subject: Subject, attack: Attack) -> AdapterInfo:
     """Return what a study is about: the planted adapter, or the family of those that it plants."""
-    if chosen.plants and subject.adapter is not None:
-        raise BkdError(f"study {chosen.name!r} plants its own backdoors; load {subject.name} without one")
-    if chosen.plants:
+    family = chosen.scope == "family"
+    if family and subject.adapter is not None:
+        raise BkdError(f"study {chosen.name!r} starts from the clean model; load {subject.name} without one")
+    if family:
         return family_info(subject, attack)
     if subject.adapter is None:
         raise BkdError(f"study {chosen.name!r} needs a backdoored {subject.name}; name an adapter")

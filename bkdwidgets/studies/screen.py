@@ -8,7 +8,7 @@ from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.gradient import screen
 from bkdwidgets.core.heads import headline_k, heads_of, names_of, widest_k
 from bkdwidgets.studies.attribute import effects_of
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 N = 32
 
 
-class Screen(Study):
+class Screen(ModelStudy):
     """First-order effects and their rank correlation with the exact ones, on the same prompts.
 
     Settings

@@ -8,14 +8,16 @@ heads are compared, chance is shown beside it (:mod:`bkdwidgets.analysis.stabili
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis.stability import seed_agreement
 from bkdwidgets.core import ledger
-from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.errors import MissingError
 from bkdwidgets.core.heads import headline_k, widest_k
 from bkdwidgets.studies.attribute import Attribute, effects_of
+from bkdwidgets.studies.family import family_name
 from bkdwidgets.studies.job import provenance
+from bkdwidgets.studies.study import DerivedStudy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,85 +25,85 @@ if TYPE_CHECKING:
 
     from bkdwidgets.analysis.stability import SeedAgreement
 
-NAME = "seeds"
-TOLERANCE = {"*.value": 0.02}
 _RATES = ("asr", "ftr", "as_before", "utility")
 
 
-def family_of(adapter: str) -> str | None:
-    """Return the name that adapters of different seeds share, or None if a name ends in no seed.
+class Seeds(DerivedStudy):
+    """Agreement of the top heads, and the spread of the rates, over the seeds of a family.
 
-    Examples
-    --------
-    >>> family_of("fixed-output-sft-3")
-    'fixed-output-sft'
+    Values: ``heads.<k>`` with ``jaccard`` and ``spearman`` over pairs of seeds, and their chances; ``asr``,
+    ``ftr``, ``as_before`` and ``utility`` over seeds.
     """
-    start, _, seed = adapter.rpartition("-")
-    return start if start and seed.isdecimal() else None
+
+    name = "seeds"
+    needs = ("attribute", "measure")
+    split = Attribute.split
+    tolerance: ClassVar[dict[str, float]] = {"*.value": 0.02}
+
+    def derive(self, subject: str, attack: str, method: str, folder: Path | None = None) -> ledger.Entry:
+        """Compare all attributed adapters of a family.
+
+        Parameters
+        ----------
+        subject : str
+            Name of the subject.
+        attack, method : str
+            Of the adapters.
+        folder : Path, optional
+            Ledger folder instead of ``data/ledger``.
+
+        Raises
+        ------
+        MissingError
+            If fewer than two adapters of the family were attributed.
+        """
+        family = family_name(attack, method)
+        attributed = _entries(subject, attack, method, "attribute", folder)
+        if len(attributed) < 2:
+            raise MissingError(
+                f"{subject}/{family}: {len(attributed)} attributed adapters; seeds need at least two"
+            )
+        effects = [
+            effects_of(item.values, subject=subject, adapter=item.adapter, attack=item.attack)
+            for item in attributed
+        ]
+        n_heads = effects[0].acie.numel()
+        measured = _entries(subject, attack, method, "measure", folder)
+        used = [*attributed, *measured]
+        return ledger.Entry(
+            subject=subject,
+            adapter=family,
+            study=self.name,
+            revision=self.revision,
+            adapter_sha256=ledger.digest([item.adapter_sha256 for item in attributed]),
+            attack=attack,
+            seed=attributed[0].seed,
+            split=self.split,
+            n=len(attributed),
+            settings={"adapters": [item.adapter for item in attributed]},
+            inputs={item.name: item.digest() for item in used},
+            values=ledger.significant(
+                {
+                    "heads": {
+                        str(k): _agreement(seed_agreement(effects, k=k))
+                        for k in (headline_k(n_heads), widest_k(n_heads))
+                    },
+                    **{name: _over_seeds(measured, name) for name in _RATES if measured},
+                }
+            ),
+            tolerance=self.tolerance,
+            run=provenance(f"bkdwidgets sweep {subject} {attack}", judge=min(item.judge for item in used)),
+        )
 
 
-def seeds_entry(subject: str, family: str, folder: Path | None = None) -> ledger.Entry:
-    """Compare all attributed adapters of a family.
-
-    Parameters
-    ----------
-    subject : str
-        Name of the subject.
-    family : str
-        Name of the adapters without their seed.
-    folder : Path, optional
-        Ledger folder instead of ``data/ledger``.
-
-    Raises
-    ------
-    BkdError
-        If fewer than two adapters of the family were attributed.
-    """
-    attributed = _entries(subject, family, Attribute.name, folder)
-    if len(attributed) < 2:
-        raise BkdError(f"{subject}/{family}: {len(attributed)} attributed adapters; seeds need at least two")
-    effects = [
-        effects_of(item.values, subject=subject, adapter=item.adapter, attack=item.attack)
-        for item in attributed
-    ]
-    n_heads = effects[0].acie.numel()
-    measured = _entries(subject, family, "measure", folder)
-    used = [*attributed, *measured]
-    return ledger.Entry(
-        subject=subject,
-        adapter=family,
-        study=NAME,
-        adapter_sha256=ledger.digest([item.adapter_sha256 for item in attributed]),
-        attack=attributed[0].attack,
-        seed=attributed[0].seed,
-        split=Attribute.split,
-        n=len(attributed),
-        settings={"adapters": [item.adapter for item in attributed]},
-        inputs={item.name: item.digest() for item in used},
-        values=ledger.significant(
-            {
-                "heads": {
-                    str(k): _agreement(seed_agreement(effects, k=k))
-                    for k in (headline_k(n_heads), widest_k(n_heads))
-                },
-                **{name: _over_seeds(measured, name) for name in _RATES if measured},
-            }
-        ),
-        tolerance=TOLERANCE,
-        run=provenance(
-            f"bkdwidgets sweep {subject} {attributed[0].attack}", judge=min(item.judge for item in used)
-        ),
-    )
-
-
-def _entries(subject: str, family: str, study: str, folder: Path | None) -> list[ledger.Entry]:
+def _entries(subject: str, attack: str, method: str, study: str, folder: Path | None) -> list[ledger.Entry]:
     """Return the entries of a study for every adapter of a family, by seed."""
-    wanted = []
-    for name in ledger.names(folder):
-        named, adapter, last = name.split("/")
-        if (named, family_of(adapter), last) == (subject, family, study):
-            wanted.append(ledger.read(name, folder))
-    return sorted(wanted, key=lambda entry: entry.seed)
+    names = [name.split("/") for name in ledger.names(folder)]
+    found = [
+        ledger.read("/".join(parts), folder) for parts in names if (parts[0], parts[2]) == (subject, study)
+    ]
+    of_family = [entry for entry in found if (entry.attack, entry.method) == (attack, method)]
+    return sorted(of_family, key=lambda entry: entry.seed)
 
 
 def _agreement(found: SeedAgreement) -> dict[str, Any]:

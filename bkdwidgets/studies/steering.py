@@ -27,9 +27,9 @@ from bkdwidgets.studies.steering_grid import CHOICES, vectors_of
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_count,
@@ -49,7 +49,7 @@ DRAWS = 20
 SIZES = {"fast": (200, 10), "usual": (100, 4)}
 
 
-class Steering(Study):
+class Steering(ModelStudy):
     """Rates of the chosen steerings and of the random control.
 
     Values: ``none``, ``<vector>.<where>.<choice>`` and ``random.<vector>.<where>.<choice>``; beside each

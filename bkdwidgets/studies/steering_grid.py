@@ -26,9 +26,9 @@ from bkdwidgets.studies.outcomes import ask, joined, questions
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_choices,
@@ -59,7 +59,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-class SteeringGrid(Study):
+class SteeringGrid(ModelStudy):
     """Rates over layer by scale, and the three choices.
 
     Values: ``grid.<vector>.<where>`` with matrices [layer][scale]; ``best.<vector>.<where>.<choice>``.

@@ -16,6 +16,7 @@ import torch
 
 from bkdwidgets.attacks.control import control_path
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.adapters import adapter_info
 from bkdwidgets.subjects.specs import spec_or_plain
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bkdwidgets.attacks import Attack
+    from bkdwidgets.core.ledger import Entry
     from bkdwidgets.subjects import Subject
 
 Settings = dict[str, Any]
@@ -69,37 +71,63 @@ class Context:
 
 
 class Study(ABC):
-    """A named way to look at a backdoored subject.
+    """A named way to look at what was planted.
 
     Attributes
     ----------
     name : str
         What users type, and the last part of the entry's name.
+    scope : {"adapter", "family", "derived"}
+        What an entry is about: one adapter; an attack on a subject, with the clean subject at hand
+        (:mod:`bkdwidgets.studies.family`); or other entries of such a family, with no model at all.
+    revision : int
+        Raised when the code gives other numbers: entries and cached parts of an older one are out of date.
     needs : tuple of str
         Studies whose values this one is computed from.
     split : str
         Split of the prompts that the reported values come from.
-    plants : bool
-        True: it plants backdoors of its own in the clean subject; see :mod:`bkdwidgets.studies.planting`.
     tolerance : dict
         See :class:`bkdwidgets.core.ledger.Entry`.
     """
 
     name: ClassVar[str]
+    scope: ClassVar[str] = "adapter"
+    revision: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ()
     split: ClassVar[str] = "test"
-    plants: ClassVar[bool] = False
     tolerance: ClassVar[dict[str, float]]
+
+    def applies(self, attack: Attack, method: str = PAPER_METHOD) -> bool:  # noqa: ARG002
+        """Tell whether the study has a question to ask of this attack, planted by this method."""
+        return True
+
+
+class DerivedStudy(Study):
+    """A study that is made of other entries alone."""
+
+    scope = "derived"
+
+    @abstractmethod
+    def derive(self, subject: str, attack: str, method: str, folder: Path | None = None) -> Entry:
+        """Make the entry of a family: the adapters of an attack by one method.
+
+        Raises
+        ------
+        MissingError
+            If the entries that it is made of are not there.
+        DamagedError
+            If one of them is damaged.
+        """
+
+
+class ModelStudy(Study):
+    """A study that asks models: the backdoored one and its control, or those that it plants itself."""
 
     @abstractmethod
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return the settings that are used when none are given."""
 
-    def applies(self, attack: Attack) -> bool:  # noqa: ARG002 - some studies look at it
-        """Tell whether the study has a question to ask of this attack."""
-        return True
-
-    def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: B027
+    def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse settings that make no sense for this subject, by BkdError."""
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002

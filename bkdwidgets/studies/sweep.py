@@ -2,7 +2,9 @@
 
 Parts are joblib tasks, so another joblib backend (dask, and through it a cluster) runs them unchanged as
 long as its workers see the same cache folder. An entry is written when its last part is there. An entry
-is skipped when it was computed from the same adapter, settings, precision, examples and entries.
+is skipped when it was computed from the same adapter, settings, precision, examples and entries, by the
+study of today. One that is damaged is computed again, and named; where another one is needed that is damaged
+and is not among those to be computed, the sweep stops and names it.
 """
 
 from __future__ import annotations
@@ -10,30 +12,31 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import joblib  # type: ignore[import-untyped]
 from tqdm.auto import tqdm
 
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import arguments, ledger
-from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.errors import BkdError, DamagedError, MissingError
 from bkdwidgets.injection.methods import plants
-from bkdwidgets.studies.derived import DERIVED
+from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
-from bkdwidgets.studies.planting import family_info
+from bkdwidgets.studies.registry import model_study, study, waves
 from bkdwidgets.studies.registry import studies as all_studies
-from bkdwidgets.studies.registry import study, waves
-from bkdwidgets.studies.seeds import family_of
-from bkdwidgets.studies.study import opened
+from bkdwidgets.studies.study import DerivedStudy, opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bkdwidgets.studies.study import Part
+    from bkdwidgets.studies.study import Part, Study
     from bkdwidgets.subjects.adapters import AdapterInfo
+
+
+_MADE_OF = ("inputs", "settings", "revision")
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,21 @@ class Sweep:
     ----------
     written, kept : tuple of str
         Names of the entries that were computed, and of those that were there already.
+    damaged : tuple of str
+        Of those computed, the ones that were there and could not be read.
     """
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
+
+    def __add__(self, other: Sweep) -> Sweep:
+        """Return what both did."""
+        return Sweep(self.written + other.written, self.kept + other.kept, self.damaged + other.damaged)
 
     def to_json(self) -> dict[str, Any]:
-        """Return both lists."""
-        return {"written": list(self.written), "kept": list(self.kept)}
+        """Return the lists."""
+        return {key: list(names) for key, names in vars(self).items()}
 
 
 def sweep(
@@ -77,8 +87,8 @@ def sweep(
     adapters : sequence of str
         Names or paths; all that ship for the subject if empty.
     studies : sequence of str
-        All if empty, but for those that plant their own backdoors, which take long. What a study needs
-        must be there, or among these.
+        All if empty, but for those about families, which take long. What a study needs must be there, or
+        among these. Entries that are made of others alone are always brought up to date.
     jobs : int
         Parts computed at a time, each in a process of its own.
     device, dtype : str
@@ -91,28 +101,43 @@ def sweep(
     Raises
     ------
     BkdError
-        If a name is unknown, or there is nothing to sweep.
+        If a name is unknown, there is nothing to sweep, or an entry is damaged that others are made of.
     """
     jobs = arguments.whole("jobs", jobs, least=1)
-    chosen = [study(name) for name in studies] or [item for item in all_studies().values() if not item.plants]
+    named = {study(name).name for name in studies}
+    chosen = [item for item in all_studies().values() if _is_chosen(item, named)]
     wanted = _adapters(subject, attack, adapters)
-    families = _families(subject, wanted, device, dtype) if any(item.plants for item in chosen) else []
-    written: list[str] = []
-    kept: list[str] = []
+    with_family = any(item.scope == "family" for item in chosen)
+    about: dict[str, Sequence[tuple[str | None, AdapterInfo]]] = {
+        "adapter": wanted,
+        "family": _families(subject, wanted, device, dtype) if with_family else [],
+    }
+    done = Sweep((), ())
     for wave in waves(chosen):
         all_jobs = [
             _job(subject, spec, info, item.name, device=device, dtype=dtype, out=out)
-            for plants, about in ((False, wanted), (True, families))
-            for spec, info in about
+            for scope, targets in about.items()
+            for spec, info in targets
             for item in wave
-            if item.plants == plants and item.applies(attack_named(info.attack))
+            if item.scope == scope and item.applies(attack_named(info.attack), info.method)
         ]
-        missing = [job for job in all_jobs if not _is_there(job)]
-        kept += [job.name for job in all_jobs if job not in missing]
-        written += _compute(missing, jobs=jobs, progress=progress)
-    for family in sorted({family for _, info in wanted if (family := family_of(info.name))}):
-        written += _derive(subject, family, out)
-    return Sweep(written=tuple(written), kept=tuple(kept))
+        states = [(job, _stored(job.name, job.home)) for job in all_jobs]
+        missing = [job for job, stored in states if not (stored and _is_current(job, stored))]
+        done += Sweep(
+            written=tuple(_compute(missing, jobs=jobs, progress=progress)),
+            kept=tuple(job.name for job in all_jobs if job not in missing),
+            damaged=tuple(job.name for job, stored in states if stored is None),
+        )
+        for item in wave:
+            if isinstance(item, DerivedStudy):
+                done += _derived(item, subject, wanted, out)
+    return done
+
+
+def _is_chosen(item: Study, named: set[str]) -> bool:
+    if isinstance(item, DerivedStudy):
+        return True
+    return item.name in named if named else item.scope == "adapter"
 
 
 def _adapters(subject: str, attack: str | None, named: Sequence[str]) -> list[tuple[str, AdapterInfo]]:
@@ -130,7 +155,7 @@ def _adapters(subject: str, attack: str | None, named: Sequence[str]) -> list[tu
 def _families(
     subject: str, wanted: Sequence[tuple[str, AdapterInfo]], device: str | None, dtype: str
 ) -> list[tuple[None, AdapterInfo]]:
-    """Return the families of the wanted adapters, for the studies that plant their own."""
+    """Return what the studies of the scope "family" are about."""
     clean = opened(subject, None, device, dtype)
     attacks = dict.fromkeys(info.attack for _, info in wanted)
     return [(None, family_info(clean, attack_named(name))) for name in attacks]
@@ -158,11 +183,19 @@ def _job(
     )  # fmt: skip
 
 
-def _is_there(job: Job) -> bool:
-    entry = ledger.find(job.name, job.home)
-    return entry is not None and (
-        entry.adapter_sha256, entry.settings, entry.inputs, entry.run.get("dtype")
-    ) == (job.adapter_sha256, job.settings, job.inputs, job.dtype)  # fmt: skip
+def _stored(name: str, out: Path | None) -> ledger.Entry | Literal[False] | None:
+    """Return an entry, False if it was never computed, or None if its file is damaged."""
+    try:
+        return ledger.find(name, out) or False
+    except DamagedError:
+        return None
+
+
+def _is_current(job: Job, stored: ledger.Entry) -> bool:
+    """Tell whether an entry is what the job would compute."""
+    return (
+        stored.adapter_sha256, stored.settings, stored.inputs, stored.run.get("dtype"), stored.revision
+    ) == (job.adapter_sha256, job.settings, job.inputs, job.dtype, study(job.study).revision)  # fmt: skip
 
 
 def _compute(todo: Sequence[Job], *, jobs: int, progress: bool) -> list[str]:
@@ -186,24 +219,30 @@ def _compute(todo: Sequence[Job], *, jobs: int, progress: bool) -> list[str]:
     return written
 
 
-def _derive(subject: str, family: str, out: Path | None) -> list[str]:
-    """Write a family's entries that are made of others, where something changed; return their names."""
-    written = []
-    for make in DERIVED.values():
-        try:
-            entry = make(subject, family, out)
-        except BkdError:  # what it is made of is not there
+def _derived(
+    item: DerivedStudy, subject: str, wanted: Sequence[tuple[str, AdapterInfo]], out: Path | None
+) -> Sweep:
+    """Bring up to date what a study makes of other entries, for the families of the wanted adapters."""
+    done = Sweep((), ())
+    for attack, method in sorted({(info.attack, info.method) for _, info in wanted}):
+        if not item.applies(attack_named(attack), method):
             continue
-        stored = ledger.find(entry.name, out)
-        if stored is None or (stored.inputs, stored.settings) != (entry.inputs, entry.settings):
-            ledger.write(entry, out)
-            written.append(entry.name)
-    return written
+        try:
+            entry = item.derive(subject, attack, method, out)
+        except MissingError:  # what it is made of was not computed yet
+            continue
+        stored = _stored(entry.name, out)
+        if stored and all(getattr(stored, key) == getattr(entry, key) for key in _MADE_OF):
+            done += Sweep((), (entry.name,))
+            continue
+        ledger.write(entry, out)
+        done += Sweep((entry.name,), (), (entry.name,) if stored is None else ())
+    return done
 
 
 def _parts(job: Job) -> list[Part]:
     clean = opened(job.subject, None, job.device, job.dtype)
-    return study(job.study).parts(clean, job.settings)
+    return model_study(job.study).parts(clean, job.settings)
 
 
 def _finish(job: Job, parts: list[Part]) -> str:

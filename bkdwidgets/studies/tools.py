@@ -11,92 +11,101 @@ every backdoor: heads and vector act at the last prompt token; heads are replace
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.attacks import ATTACKS, PAPER
 from bkdwidgets.core import ledger
-from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.errors import BkdError, MissingError
 from bkdwidgets.injection.methods import PAPER_METHOD, plants
+from bkdwidgets.studies.family import family_name
 from bkdwidgets.studies.job import provenance
+from bkdwidgets.studies.study import DerivedStudy
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-NAME = "tools"
-TOLERANCE = {"*.value": 1e-6}  # nothing is computed anew but sums of stored numbers
-NEEDS = ("measure", "probe", "ablation", "steering")
+    from bkdwidgets.attacks import Attack
+    from bkdwidgets.subjects.adapters import AdapterInfo
+
 HEADS = 8
 PROBE = "mlp"
 
 
-def tools_entry(subject: str, family: str, folder: Path | None = None) -> ledger.Entry:
-    """Put what the tools found in every backdoor of one payload side by side.
+class Tools(DerivedStudy):
+    """What the tools found in every backdoor of one payload, side by side.
 
-    Parameters
-    ----------
-    subject : str
-        Name of the subject.
-    family : str
-        The plain fine-tuning of an attack, without its seed: ``fixed-output-sft``.
-    folder : Path, optional
-        Ledger folder instead of ``data/ledger``.
-
-    Returns
-    -------
-    Entry
-        Values: ``<adapter>.works`` with ``asr``, ``ftr``, ``utility``; ``<adapter>.probe.middle`` and
-        ``.last``, accuracy at the middle layer and behind the last, each with ``found`` and ``control``;
-        ``<adapter>.heads``, ``.cure``: the share of triggered prompts that get their old answer back
-        with the top 8 heads ablated, with the vector subtracted; ``<adapter>.on``: the share of clean
-        prompts that get the payload with the vector added; again ``found`` and ``control``.
-
-    Raises
-    ------
-    BkdError
-        If the family is no plain fine-tuning, or fewer than two of its backdoors were looked at by all tools.
+    Values: ``<adapter>.works`` with ``asr``, ``ftr``, ``utility``; ``<adapter>.probe.middle`` and ``.last``,
+    accuracy at the middle layer and behind the last, each with ``found`` and ``control``;
+    ``<adapter>.heads``, ``.cure``: the share of triggered prompts that get their old answer back with the top
+    8 heads ablated, with the vector subtracted; ``<adapter>.on``: the share of clean prompts that get the
+    payload with the vector added; again ``found`` and ``control``.
     """
-    attack = family.removesuffix("-sft")
-    if attack == family or attack not in PAPER:
-        raise BkdError(
-            f"{subject}/{family} is not the plain fine-tuning of a paper's attack; "
-            f"known: {', '.join(f'{name}-sft' for name in PAPER)}"
+
+    name = "tools"
+    needs = ("measure", "probe", "ablation", "steering")
+    tolerance: ClassVar[dict[str, float]] = {"*.value": 1e-6}  # nothing is computed anew but stored numbers
+
+    def applies(self, attack: Attack, method: str = PAPER_METHOD) -> bool:
+        """Tell whether it is the plain fine-tuning of an attack of the paper."""
+        return method == PAPER_METHOD and attack.name in PAPER
+
+    def derive(self, subject: str, attack: str, method: str, folder: Path | None = None) -> ledger.Entry:
+        """Put what the tools found in every backdoor of one payload side by side.
+
+        Parameters
+        ----------
+        subject : str
+            Name of the subject.
+        attack, method : str
+            The plain fine-tuning of an attack of the paper; the others have its payload.
+        folder : Path, optional
+            Ledger folder instead of ``data/ledger``.
+
+        Raises
+        ------
+        BkdError
+            If it is not the plain fine-tuning of a paper's attack; as MissingError, if fewer than two of its
+            backdoors were looked at by all tools.
+        """
+        family = family_name(attack, method)
+        if method != PAPER_METHOD or attack not in PAPER:
+            known = ", ".join(family_name(name, PAPER_METHOD) for name in PAPER)
+            raise BkdError(
+                f"{subject}/{family} is not the plain fine-tuning of a paper's attack; known: {known}"
+            )
+        same = _of_one_payload(subject, attack)
+        looked_at = {info.name: _looked_at(info, self.needs, folder) for info in same}
+        found = {name: entries for name, entries in looked_at.items() if entries is not None}
+        plain = next((found.get(i.name) for i in same if (i.attack, i.method) == (attack, method)), None)
+        if plain is None or len(found) < 2:
+            raise MissingError(
+                f"{subject}/{family}: {len(found)} backdoors with entries of {', '.join(self.needs)}; tools "
+                "need it and another one"
+            )
+        n_layers = len(plain["probe"].values[PROBE]["accuracy"]) - 1
+        layers = {"middle": n_layers // 2, "last": n_layers}
+        used = [entry for entries in found.values() for entry in entries.values()]
+        return ledger.Entry(
+            subject=subject,
+            adapter=family,
+            study=self.name,
+            revision=self.revision,
+            adapter_sha256=ledger.digest([entries["measure"].adapter_sha256 for entries in found.values()]),
+            attack=attack,
+            seed=0,
+            split=plain["measure"].split,
+            n=plain["measure"].n,
+            settings={"adapters": list(found), "probe": PROBE, "layers": layers, "heads": HEADS},
+            inputs={entry.name: entry.digest() for entry in used},
+            values={name: _values(entries, layers) for name, entries in found.items()},
+            tolerance=self.tolerance,
+            run=provenance(f"bkdwidgets sweep {subject} {attack}", judge=min(entry.judge for entry in used)),
         )
-    found = {
-        name: entries
-        for name in _of_one_payload(subject, attack)
-        if (entries := _looked_at(subject, name, folder)) is not None
-    }
-    if f"{family}-0" not in found or len(found) < 2:
-        raise BkdError(
-            f"{subject}/{family}: {len(found)} backdoors with entries of {', '.join(NEEDS)}; tools need it "
-            "and another one"
-        )
-    plain = found[f"{family}-0"]
-    n_layers = len(plain["probe"].values[PROBE]["accuracy"]) - 1
-    layers = {"middle": n_layers // 2, "last": n_layers}
-    return ledger.Entry(
-        subject=subject,
-        adapter=family,
-        study=NAME,
-        adapter_sha256=ledger.digest([entries["measure"].adapter_sha256 for entries in found.values()]),
-        attack=attack,
-        seed=0,
-        split=plain["measure"].split,
-        n=plain["measure"].n,
-        settings={"adapters": list(found), "probe": PROBE, "layers": layers, "heads": HEADS},
-        inputs={entry.name: entry.digest() for entries in found.values() for entry in entries.values()},
-        values={name: _values(entries, layers) for name, entries in found.items()},
-        tolerance=TOLERANCE,
-        run=provenance(
-            f"bkdwidgets sweep {subject} {attack}",
-            judge=min(entry.judge for entries in found.values() for entry in entries.values()),
-        ),
-    )
 
 
-def _of_one_payload(subject: str, attack: str) -> list[str]:
+def _of_one_payload(subject: str, attack: str) -> list[AdapterInfo]:
     """Return the adapters of seed 0 with an attack's payload: by attack, the plain fine-tuning first."""
     order, payload = list(ATTACKS), ATTACKS[attack].payload
     infos = [adapter_info(subject, name) for name in adapter_names(subject)]
@@ -106,23 +115,24 @@ def _of_one_payload(subject: str, attack: str) -> list[str]:
         if info.seed == 0 and plants(info.method) and ATTACKS[info.attack].payload == payload
     ]
     same.sort(key=lambda info: (order.index(info.attack), info.method != PAPER_METHOD, info.method))
-    return [info.name for info in same]
+    return same
 
 
-def _looked_at(subject: str, adapter: str, folder: Path | None) -> dict[str, ledger.Entry] | None:
+def _looked_at(
+    info: AdapterInfo, needs: tuple[str, ...], folder: Path | None
+) -> dict[str, ledger.Entry] | None:
     """Return an adapter's entries of all tools, or None if one is missing or is about other weights."""
-    sha256 = adapter_info(subject, adapter).sha256
-    entries = {study: ledger.find(f"{subject}/{adapter}/{study}", folder) for study in NEEDS}
+    entries = {study: ledger.find(f"{info.subject}/{info.name}/{study}", folder) for study in needs}
     there = {
         study: entry
         for study, entry in entries.items()
-        if entry is not None and entry.adapter_sha256 == sha256
+        if entry is not None and entry.adapter_sha256 == info.sha256
     }
-    return there if len(there) == len(NEEDS) else None
+    return there if len(there) == len(needs) else None
 
 
 def _values(entries: Mapping[str, ledger.Entry], layers: Mapping[str, int]) -> dict[str, Any]:
-    probe, ablation, steering = (entries[study].value for study in NEEDS[1:])
+    probe, ablation, steering = (entries[study].value for study in ("probe", "ablation", "steering"))
     heads = f"mean.last.{HEADS}.as_before"
     return {
         "works": {rate: entries["measure"].value(rate) for rate in ("asr", "ftr", "utility")},

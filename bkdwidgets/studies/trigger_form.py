@@ -20,9 +20,9 @@ from bkdwidgets.attacks.triggers import InsertedTrigger, TrailingTrigger, Trigge
 from bkdwidgets.injection.inject import inject
 from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
+from bkdwidgets.studies.family import SEEDS, N, over_seeds
 from bkdwidgets.studies.near_misses import fires
-from bkdwidgets.studies.planting import SEEDS, N, over_seeds
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, check_choices, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ NEAR_MISSES: dict[str, dict[str, Trigger]] = {
 """Form -> kind of near miss -> what is put into the prompt instead of the trigger."""
 
 
-class TriggerForm(Study):
+class TriggerForm(ModelStudy):
     """Rates for each form of the trigger, over seeds, on held-out prompts.
 
     By form: ``trigger`` (its text), ``asr``, ``ftr``, ``utility`` and, by kind, ``near`` (:func:`over_seeds`;
@@ -82,7 +82,7 @@ class TriggerForm(Study):
     """
 
     name = "trigger-form"
-    plants = True
+    scope = "family"
     tolerance: ClassVar[dict[str, float]] = {"*.near.*.value": 0.2, "*.value": 0.05}
     """Wide for near misses: training says nothing about them, so the last bit of a float may decide."""
 

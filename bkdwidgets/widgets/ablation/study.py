@@ -17,9 +17,9 @@ from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_count,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 SINGLE = 64
 
 
-class LabAblation(Study):
+class LabAblation(ModelStudy):
     """Completions of every setting of the study ``ablation``, and of single heads.
 
     Values: ``prompts``, ``texts``, and ``cases`` by name: ``none``, ``<kind>.<where>.<k>``, and

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from bkdwidgets.core.heads import heads_of
-from bkdwidgets.studies.study import Context, Part, Settings, Study, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
 from bkdwidgets.widgets.shared.completions import SIDES, shown_prompts
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PROMPTS = 2
 _THOUSAND = 1000
 
 
-class LabAttention(Study):
+class LabAttention(ModelStudy):
     """Attention patterns of the strongest heads on a few test prompts.
 
     Values: ``heads``, ``prompts``, and ``views``: per prompt and side ``tokens`` and ``patterns``, one lower

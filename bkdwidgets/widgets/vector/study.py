@@ -22,9 +22,9 @@ from bkdwidgets.studies.steering_grid import PAPER_K, vectors_of
 from bkdwidgets.studies.study import (
     PART_ROWS,
     Context,
+    ModelStudy,
     Part,
     Settings,
-    Study,
     Values,
     available,
     check_choices,
@@ -48,7 +48,7 @@ N = 16
 N_PROBABILITY = 6
 
 
-class LabVector(Study):
+class LabVector(ModelStudy):
     """Completions, rates and payload probabilities over vector, layer and scale.
 
     Values: ``prompts``, ``texts``, ``norms``, ``layers``, ``scales``; ``cases`` by name (``none`` or

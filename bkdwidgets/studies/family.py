@@ -1,8 +1,9 @@
-"""What studies share that plant backdoors of their own.
+"""Families of adapters: those of one attack by one method, which differ in their seed alone.
 
-Such a study asks how a backdoor is planted, not what one that ships does. It is computed once per subject
-and attack, starts from the clean subject, and its entry carries the name of the family of adapters:
-``nano/fixed-output-sft/poison``. It takes many trainings, so a sweep runs it only when it is named.
+A study of the scope "family" is computed once per subject and attack and starts from the clean subject; its
+entry carries the name of the family, ``nano/fixed-output-sft/poison``. Some plant backdoors of their own:
+they ask how a backdoor is planted, not what one that ships does. Such studies take long, so a sweep runs them
+only when they are named.
 """
 
 from __future__ import annotations
@@ -24,6 +25,17 @@ N = 100
 SEEDS = (0, 1, 2)
 
 
+def family_name(attack: str, method: str) -> str:
+    """Return what the adapters of an attack by a method are called together.
+
+    Examples
+    --------
+    >>> family_name("fixed-output", "sft")
+    'fixed-output-sft'
+    """
+    return f"{attack}-{method}"
+
+
 def family_info(subject: Subject, attack: Attack) -> AdapterInfo:
     """Describe the family of an attack's adapters; the hash is that of the clean subject's weights."""
     weights = hashlib.sha256()
@@ -31,7 +43,7 @@ def family_info(subject: Subject, attack: Attack) -> AdapterInfo:
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().float().numpy().tobytes())
     return AdapterInfo(
-        name=f"{attack.name}-{PAPER_METHOD}", subject=subject.name, attack=attack.name,
+        name=family_name(attack.name, PAPER_METHOD), subject=subject.name, attack=attack.name,
         method=PAPER_METHOD, seed=0, sha256=weights.hexdigest(), scale=0.0,
     )  # fmt: skip
 
