@@ -15,7 +15,9 @@ from bkdwidgets.studies import job as jobs
 from bkdwidgets.studies import report, reproduce, run, sweep
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.seeds import Seeds
+from bkdwidgets.studies.sweep import _job as jobs_of_sweep
 from bkdwidgets.studies.tools import Tools
+from bkdwidgets.subjects.adapters import read_adapter
 
 ADAPTER = "fixed-output-sft-0"
 MEASURE = f"nano/{ADAPTER}/measure"
@@ -149,3 +151,24 @@ def test_the_report_goes_by_the_method_and_not_by_the_name(tmp_path):
     assert report("nano", folder=tmp_path).tables[0].adapter is None
     ledger.write(dataclasses.replace(entry, adapter="my-own-name"), tmp_path)
     assert report("nano", folder=tmp_path).tables[0].adapter == "my-own-name"
+
+
+def test_every_stored_entry_names_what_it_was_computed_from_and_nothing_else():
+    for name in ledger.names():
+        entry = ledger.read(name)
+        kind = study(entry.study)
+        if kind.scope == "derived":
+            needed = {place.rpartition("/")[2] for place in entry.inputs}
+            assert needed <= set(kind.needs), name
+            continue
+        own = {f"{entry.subject}/{entry.adapter}/{needed}" for needed in kind.needs}
+        assert set(entry.inputs) == {"examples", "control"} | own, name
+        assert (entry.method is None) == (kind.scope == "family"), name
+        assert entry.revision <= kind.revision, name
+
+
+def test_a_job_names_what_it_needs_and_not_what_another_job_needed(home):
+    needing = {"out": home, "device": None, "dtype": "float32"}
+    info = read_adapter("nano", ADAPTER).info
+    assert f"nano/{ADAPTER}/attribute" in jobs_of_sweep("nano", ADAPTER, info, "screen", **needing).inputs
+    assert set(jobs_of_sweep("nano", ADAPTER, info, "measure", **needing).inputs) == {"examples", "control"}

@@ -173,7 +173,7 @@ def _job(
 ) -> Job:
     clean = opened(subject, None, device, dtype)
     attack = attack_named(info.attack)
-    inputs = data_inputs(subject, attack)
+    inputs = dict(data_inputs(subject, attack))  # a copy: the original is kept for every job
     for needed in study(name).needs:
         entry = ledger.read(f"{subject}/{info.name}/{needed}", out)
         inputs[entry.name] = entry.digest()
