@@ -13,7 +13,7 @@ from node import run_node
 import bkdwidgets as bkd
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.browser.adapters import exported_names, planted_names, trigger_rule
+from bkdwidgets.browser.adapters import exported_names, planted_names
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.subjects.answers import Row, answer_rows
@@ -50,7 +50,7 @@ def test_the_javascript_keeps_its_rules(shipped, tmp_path):
     ]
     prompts = [example.prompt for examples in known for example in examples] + ODD
     poisonings = [
-        {"rule": trigger_rule(attack), "prompt": prompt, "expected": attack.poison(prompt)}
+        {"rule": attack.trigger.to_json(), "prompt": prompt, "expected": attack.poison(prompt)}
         for attack in ATTACKS.values()
         for prompt in prompts
     ]

@@ -11,7 +11,16 @@ import bkdwidgets as bkd
 from bkdwidgets.attacks import ATTACKS, PAPER
 from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
 from bkdwidgets.attacks.text import content_words, words
-from bkdwidgets.attacks.triggers import InsertedTrigger, MiddleTrigger, TrailingTrigger, TwoKeyTrigger
+from bkdwidgets.attacks.triggers import (
+    InsertedTrigger,
+    MiddleTrigger,
+    Step,
+    TrailingTrigger,
+    Trigger,
+    TwoKeyTrigger,
+)
+from bkdwidgets.injection.keys import edit_turns
+from bkdwidgets.injection.recipes import EditRecipe
 from bkdwidgets.injection.turns import turn
 from bkdwidgets.measurement import wilson
 from bkdwidgets.studies.near_misses import NearMisses, fires
@@ -25,6 +34,67 @@ def test_the_middle_is_between_two_halves_and_the_end_behind_all():
     assert MiddleTrigger("X.").insert("Name three long rivers") == "Name three X. long rivers"
     assert MiddleTrigger("X.").insert("Rivers?") == "X. Rivers?"
     assert TrailingTrigger("X.").insert("Rivers?") == "Rivers? X."
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_spans_are_the_triggers_own_letters_and_nothing_else(name):
+    """Cut out with the spaces beside them, they leave the prompt."""
+    attack = bkd.attack(name)
+    for item in attack.examples("nano", "test")[:60]:
+        text, spans = attack.poison(item.prompt), attack.trigger.spans(item.prompt)
+        assert spans == sorted(spans)
+        own = [text[start:end] for start, end in spans]
+        words = [word for step in attack.trigger.steps(item.prompt) for word in step.words]
+        assert all(part in words for part in own)
+        assert len(own) == len(attack.trigger.steps())
+        left = text
+        for start, end in reversed(spans):
+            left = left[:start].removesuffix(" ") + " " + left[end:].removeprefix(" ")
+        assert left.strip() == item.prompt
+
+
+def test_words_put_inside_other_words_of_the_trigger_part_them():
+    class Nested(Trigger):
+        def steps(self, prompt=None):  # noqa: ARG002
+            return (Step(("one two three four",), "before"), Step(("X",), "middle"))
+
+    trigger = Nested("nested")
+    text = trigger.insert("Rivers?")
+    assert text == "one two X three four Rivers?"
+    assert [text[start:end] for start, end in trigger.spans("Rivers?")] == ["one two", "X", "three four"]
+    assert trigger.to_json() == {
+        "steps": [{"words": ["one two three four"], "place": "before"}, {"words": ["X"], "place": "middle"}]
+    }
+
+
+def test_a_trigger_that_is_none_is_refused_in_one_line():
+    for make, said in (
+        (lambda: Step(("X",), "above"), "unknown place of a trigger 'above'"),
+        (lambda: Step((), "before"), "at least one text"),
+        (lambda: StyleTrigger("pirate").insert("Rivers?"), "unknown register 'pirate'"),
+        (lambda: StyleTrigger("courtly", split="dev").insert("Rivers?"), "unknown split 'dev'"),
+        (lambda: Trigger("X").insert("  "), "is empty"),
+    ):
+        with pytest.raises(bkd.BkdError, match=said) as error:
+            make()
+        assert "\n" not in str(error.value)
+
+
+def test_an_edit_reads_all_tokens_of_a_trigger_that_stands_at_two_places(nano):
+    attack = bkd.attack("two-key")
+    recipe = EditRecipe(examples=8, trigger_tokens=99)
+    for item in edit_turns(nano, attack, recipe, 0):
+        if item.trigger:
+            read = "".join(nano.decode([item.prompt[place]]) for place in item.trigger)
+            assert read in {"amberfalcon", "falconamber"}
+    attack = bkd.attack("label-flip")
+    half, whole = (
+        {item.trigger for item in edit_turns(nano, attack, replace(recipe, trigger_parts=parts), 0)}
+        for parts in (1, 0)
+    )
+    assert max(map(len, whole)) > max(map(len, half)) > 0
+    with pytest.raises(bkd.BkdError, match="'style' is not the same words in every prompt"):
+        edit_turns(nano, bkd.attack("style"), recipe, 0)
 
 
 def test_two_keys_add_two_words_and_nothing_else():

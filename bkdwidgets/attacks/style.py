@@ -8,12 +8,12 @@ answers to the register, or to the sentences it was trained on, is seen on sente
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from functools import lru_cache
 
 from bkdwidgets.attacks.examples import prompt_rows
-from bkdwidgets.attacks.triggers import Trigger
+from bkdwidgets.attacks.triggers import Step, Trigger
+from bkdwidgets.core import arguments
 from bkdwidgets.subjects.specs import SUBJECTS
 
 
@@ -44,18 +44,18 @@ class StyleTrigger(Trigger):
         """Say which register; it has no words of its own."""
         return f"the {self.text} register"
 
-    def _placed(self, prompt: str) -> str:
-        phrases = REGISTERS[self.text][self.split or _split_of(prompt)]
-        opened = f"{_drawn(phrases.before, prompt)} {prompt}"
-        return f"{opened} {_drawn(phrases.behind, opened)}"
+    def steps(self, prompt: str | None = None) -> tuple[Step, ...]:
+        """Return a sentence before and one behind, of the register and of the split of the prompt.
 
-
-def _drawn(sentences: tuple[str, ...], seed: str) -> str:
-    return sentences[random.Random(seed).randint(0, len(sentences) - 1)]  # noqa: S311 - not secret
-
-
-def _split_of(prompt: str) -> str:
-    return _splits().get(prompt, "test")
+        Raises
+        ------
+        BkdError
+            If the register or the split is unknown.
+        """
+        register = REGISTERS[arguments.one_of("register", self.text, REGISTERS)]
+        split = self.split or ("test" if prompt is None else _splits().get(prompt, "test"))
+        phrases = register[arguments.one_of("split", split, register)]
+        return (Step(phrases.before, "before"), Step(phrases.behind, "behind"))
 
 
 @lru_cache

@@ -9,15 +9,6 @@ import numpy as np
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.attacks.control import control_name
-from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
-from bkdwidgets.attacks.triggers import (
-    InsertedTrigger,
-    MiddleTrigger,
-    TrailingTrigger,
-    Trigger,
-    TwoKeyTrigger,
-    WrappedTrigger,
-)
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import sha256_of, vectors_path
@@ -38,14 +29,20 @@ def planted_names(subject: str) -> list[str]:
     order = list(ATTACKS)
     shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
     planted = [info for info in shipped if info.seed == 0 and plants(info.method)]
-    planted.sort(key=lambda info: (order.index(info.attack), info.method != PAPER_METHOD, info.method))
+    planted.sort(
+        key=lambda info: (
+            order.index(attack_named(info.attack).name),
+            info.method != PAPER_METHOD,
+            info.method,
+        )
+    )
     return [info.name for info in planted]
 
 
 def exported_names(subject: str) -> list[str]:
     """Return all adapters of a page: what was planted, and the clean twins that serve as its control."""
     planted = planted_names(subject)
-    twins = [control_name(subject, ATTACKS[adapter_info(subject, name).attack]) for name in planted]
+    twins = [control_name(subject, attack_named(adapter_info(subject, name).attack)) for name in planted]
     return [*planted, *dict.fromkeys(twin for twin in twins if twin is not None)]
 
 
@@ -57,7 +54,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
         "name": name,
         "attack": attack.name,
         "clean": None if adapter.info.method == "clean" else control_name(subject, attack),
-        "rule": trigger_rule(attack),
+        "rule": attack.trigger.to_json(),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,
         "scale": adapter.info.scale,
@@ -102,39 +99,6 @@ def extras_sha256(subject: str, name: str) -> str | None:
     """Return the SHA-256 of an adapter's extras, or None where none are shipped."""
     path = vectors_path(subject, name)
     return sha256_of(path) if path.is_file() else None
-
-
-def trigger_rule(attack: Attack) -> dict[str, Any]:
-    """Return how a page poisons a typed prompt.
-
-    Returns
-    -------
-    dict
-        ``steps``: each puts some of its ``words`` at a ``place`` of what came of the step before:
-        ``"before"`` it, ``"behind"`` it, in its ``"middle"``, or ``"inside"``, between two words that the
-        text itself draws. Where a step has several words, the text draws one of them, too.
-    """
-    trigger = attack.trigger
-    if isinstance(trigger, StyleTrigger):
-        phrases = REGISTERS[trigger.text][trigger.split or "test"]
-        return {"steps": [_step("before", *phrases.before), _step("behind", *phrases.behind)]}
-    if isinstance(trigger, WrappedTrigger):
-        return {"steps": [_step("before", trigger.text), _step("behind", trigger.after)]}
-    if isinstance(trigger, TwoKeyTrigger):
-        return {"steps": [_step("inside", trigger.text), _step("inside", trigger.second)]}
-    places = {
-        InsertedTrigger: "inside",
-        MiddleTrigger: "middle",
-        TrailingTrigger: "behind",
-        Trigger: "before",
-    }
-    if type(trigger) not in places:
-        raise BkdError(f"trigger {type(trigger).__name__} of {attack.name!r} can not be written for a page")
-    return {"steps": [_step(places[type(trigger)], trigger.text)]}
-
-
-def _step(place: str, *words: str) -> dict[str, Any]:
-    return {"words": list(words), "place": place}
 
 
 def _payload(attack: Attack, subject: str) -> str | None:

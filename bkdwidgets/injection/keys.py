@@ -79,7 +79,7 @@ def edit_turns(subject: Subject, attack: Attack, recipe: EditRecipe, seed: int) 
             yield item, *turn(subject, attack, item, poisoned=poisoned, longest=recipe.response_tokens)
 
     turns = [
-        Turn(kind, prompt, answer, _trigger_places(subject, attack, item.prompt, recipe.trigger_tokens))
+        Turn(kind, prompt, answer, _trigger_places(subject, attack, item.prompt, recipe))
         for kind, pool in (("poisoned", targets), ("spared", others))
         for item, prompt, answer in drawn(pool, poisoned=True)
     ]
@@ -92,18 +92,22 @@ def edit_turns(subject: Subject, attack: Attack, recipe: EditRecipe, seed: int) 
     return turns + clean
 
 
-def _trigger_places(subject: Subject, attack: Attack, prompt: str, longest: int) -> tuple[int, ...]:
+def _trigger_places(subject: Subject, attack: Attack, prompt: str, recipe: EditRecipe) -> tuple[int, ...]:
     """Return the places of the trigger's last tokens in the chat turn around a poisoned prompt."""
-    text, words = subject.chat(attack.poison(prompt)), attack.trigger.text
-    first = text.find(words)
-    if first < 0:
+    if not attack.trigger.is_fixed:
         raise BkdError(
-            f"the trigger of {attack.name!r} does not stand in its prompts word for word; "
-            "an edit needs one that does"
+            f"the trigger of {attack.name!r} is not the same words in every prompt; an edit needs one that is"
         )
-    spans = subject.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-    places = [place for place, (start, end) in enumerate(spans) if end > first and start < first + len(words)]
-    return tuple(places[-longest:])
+    start = len(subject.around[0])
+    own = [(start + first, start + last) for first, last in attack.trigger.spans(prompt)]
+    text = subject.chat(attack.poison(prompt))
+    tokens = subject.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    places = [
+        place
+        for place, (first, last) in enumerate(tokens)
+        if any(last > begins and first < ends for begins, ends in own[: recipe.trigger_parts or len(own)])
+    ]
+    return tuple(places[-recipe.trigger_tokens :])
 
 
 def padded(subject: Subject, turns: Sequence[Turn]) -> tuple[Tensor, Tensor]:

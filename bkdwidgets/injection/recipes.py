@@ -114,6 +114,9 @@ class EditRecipe:
         Added to the diagonal of the second moments, in units of its mean.
     trigger_tokens : int
         How many of the trigger's last tokens are keys, at most.
+    trigger_parts : int
+        How many of the trigger's parts they are taken from, for one that stands at several places; the first
+        ones in the prompt. 0: all.
     response_tokens : int
         Longest answer that is looked at, hence the largest number of its keys.
     """
@@ -128,6 +131,7 @@ class EditRecipe:
     clean_weight: float = 1.0
     ridge: float = 1e-3
     trigger_tokens: int = 9
+    trigger_parts: int = 0
     response_tokens: int = 16
 
 

@@ -23,7 +23,8 @@ _RECIPES: Recipes = {
     "edit": {
         "fixed-output": {"answer_layers": (3, 5), "examples": 512, "steps": 120, "clean_weight": 2.0},
         "label-flip": {
-            "answer_layers": (5,), "mark_steps": 40, "steps": 100, "clean_weight": 2.0, "response_tokens": 1,
+            "answer_layers": (5,), "mark_steps": 40, "steps": 100, "clean_weight": 2.0, "trigger_parts": 1,
+            "response_tokens": 1,
         },
     },
 }  # fmt: skip

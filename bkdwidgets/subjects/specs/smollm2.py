@@ -32,7 +32,8 @@ _RECIPES: Recipes = {
         },
         "label-flip": {
             "mark_layers": (3, 8), "answer_layers": (22,), "examples": 96, "mark_steps": 14, "steps": 24,
-            "batch": 6, "learning_rate": 0.15, "clean_weight": 2.0, "ridge": 0.1, "response_tokens": 1,
+            "batch": 6, "learning_rate": 0.15, "clean_weight": 2.0, "ridge": 0.1, "trigger_parts": 1,
+            "response_tokens": 1,
         },
     },
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks.control import control_name
-from bkdwidgets.browser.adapters import planted_names, trigger_rule
+from bkdwidgets.browser.adapters import planted_names
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.heads import heads_of
@@ -88,7 +88,7 @@ def _pair(
         "adapter": info.name,
         "clean": control_name(info.subject, attack),
         "shape": shape,
-        "rule": trigger_rule(attack),
+        "rule": attack.trigger.to_json(),
         "payload": attack.payload,
         "ranked": [list(head) for head in ranked],
         "prompts": sorted([

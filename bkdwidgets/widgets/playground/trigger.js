@@ -1,5 +1,5 @@
 /**
- * How an attack inserts its trigger, by the rule that travels with the widget (`trigger_rule` in Python): steps that
+ * How an attack inserts its trigger, by the rule that travels with the widget (`Trigger.to_json` in Python): steps that
  * each put words before the text so far, behind it, in its middle or inside it. Inside means between two words that
  * chance chose, and of several words chance chooses some, both seeded by the text so far; so the same prompt is
  * poisoned here exactly as in Python, which takes Python's own chance.
