@@ -135,13 +135,14 @@ def test_the_study_wants_the_clean_subject(poisoned_nano, attack):
 
 KILLED = f"""
 import sys
+from dataclasses import replace
 from bkdwidgets.studies import sweep
 from bkdwidgets.studies.registry import study
 from pathlib import Path
 
 kind = type(study("poison"))
 usual, compute = kind.settings, kind.compute
-kind.settings = lambda self, s, a: usual(self, s, a) | {SMALL!r}
+kind.settings = lambda self, s, a: replace(usual(self, s, a), **{SMALL!r})
 def told(self, context, part):
     print("part", part, flush=True)
     return compute(self, context, part)

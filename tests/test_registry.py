@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 
@@ -9,21 +10,31 @@ import pytest
 
 import bkdwidgets as bkd
 from bkdwidgets import studies as package
+from bkdwidgets.core import ledger
 from bkdwidgets.studies.registry import studies, study, waves
+from bkdwidgets.studies.study import ModelStudy
 
 FILE = '''
 """The study ``{name}``."""
 
-from bkdwidgets.studies.study import Study
+from dataclasses import dataclass
+
+from bkdwidgets.studies.study import ModelStudy
 
 
-class {kind}(Study):
+@dataclass(frozen=True)
+class Settings:
+    n: int
+
+
+class {kind}(ModelStudy[Settings]):
+    settings_type = Settings
     name = "{name}"
     needs = {needs}
     tolerance = {{}}
 
     def settings(self, subject, attack):
-        return {{"n": 1}}
+        return Settings(n=1)
 
     def compute(self, context, part):
         return {{}}
@@ -80,3 +91,14 @@ def test_what_is_needed_and_not_chosen_is_taken_to_be_there():
     assert [[item.name for item in level] for level in waves([study("steering"), study("ablation")])] == [
         ["ablation", "steering"]
     ]
+
+
+def test_the_settings_of_every_stored_entry_are_those_of_its_study():
+    for name in ledger.names():
+        entry = ledger.read(name)
+        kind = study(entry.study)
+        if isinstance(kind, ModelStudy):
+            typed = kind.typed(entry.settings)
+            assert dataclasses.asdict(typed) == entry.settings, name
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                typed.n = 1

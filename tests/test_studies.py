@@ -290,7 +290,9 @@ def small(monkeypatch):
         kind = type(study(name))
         usual = kind.settings
         monkeypatch.setattr(
-            kind, "settings", lambda self, s, a, usual=usual, new=settings: usual(self, s, a) | new
+            kind,
+            "settings",
+            lambda self, s, a, usual=usual, new=settings: dataclasses.replace(usual(self, s, a), **new),
         )
 
 
@@ -352,14 +354,15 @@ def test_the_screen_is_timed_in_forward_passes_and_scaling_is_drawn(attack, tmp_
 
 KILLED = """
 import sys
+from dataclasses import replace
 from bkdwidgets.studies import sweep
 from bkdwidgets.studies.registry import study
 from pathlib import Path
 
 kind = type(study("ablation"))
 usual = kind.settings
-kind.settings = lambda self, s, a: usual(self, s, a) | {
-    "kinds": ["zero"], "where": ["last"], "k": [1], "n": 100, "draws": 2, "random_n": 2}
+kind.settings = lambda self, s, a: replace(
+    usual(self, s, a), kinds=["zero"], where=["last"], k=[1], n=100, draws=2, random_n=2)
 compute = kind.compute
 kind.parts = lambda self, s, settings: [{"of": "top", "start": i, "stop": i + 4} for i in range(0, 48, 4)] + [
     {"of": "random", "start": 0, "stop": 2}]

@@ -8,6 +8,7 @@ averaged: where the payload is improbable, effects are tiny, and rounding would 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.stability import top_stability
 from bkdwidgets.core.heads import headline_k, names_of, widest_k
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, available, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,12 @@ N_CONTROL = 8
 DRAWS = 20
 
 
-class Attribute(ModelStudy):
-    """ACIE per head with its spread, and a control.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Settings
-    --------
+    Attributes
+    ----------
     n : int
         Clean validation prompts.
     n_means : int
@@ -51,6 +53,17 @@ class Attribute(ModelStudy):
         Random sets in that comparison.
     """
 
+    n: int
+    n_means: int
+    n_control: int
+    k: int
+    draws: int
+
+
+class Attribute(ModelStudy[Settings]):
+    """ACIE per head with its spread, and a control."""
+
+    settings_type = Settings
     name = "attribute"
     split = "validation"
     tolerance: ClassVar[dict[str, float]] = {
@@ -63,36 +76,36 @@ class Attribute(ModelStudy):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return 32 prompts, or all there are."""
-        return {
-            "n": available(subject, attack, self.split, N),
-            "n_means": available(subject, attack, "train", MEAN_PROMPTS),
-            "n_control": available(subject, attack, self.split, N_CONTROL),
-            "k": headline_k(subject.n_layers * subject.n_heads),
-            "draws": DRAWS,
-        }
+        return Settings(
+            n=available(subject, attack, self.split, N),
+            n_means=available(subject, attack, "train", MEAN_PROMPTS),
+            n_control=available(subject, attack, self.split, N_CONTROL),
+            k=headline_k(subject.n_layers * subject.n_heads),
+            draws=DRAWS,
+        )
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse counts out of range; both halves need two prompts for an interval."""
         prompts = len(attack.targeted(subject, self.split))
-        check_count("n", settings["n"], prompts, least=4)
-        check_count("n_means", settings["n_means"], len(attack.targeted(subject, "train")))
-        check_count("n_control", settings["n_control"], prompts, least=2)
-        check_count("k", settings["k"], subject.n_layers * subject.n_heads)
-        check_count("draws", settings["draws"], 10_000)
+        check_count("n", settings.n, prompts, least=4)
+        check_count("n_means", settings.n_means, len(attack.targeted(subject, "train")))
+        check_count("n_control", settings.n_control, prompts, least=2)
+        check_count("k", settings.k, subject.n_layers * subject.n_heads)
+        check_count("draws", settings.draws, 10_000)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the two models."""
         return [{"of": "backdoored"}, {"of": "clean"}]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Attribute one model; keep the effect of every head on every prompt."""
         backdoored = part["of"] == "backdoored"
         effects = attribute(
             context.subject if backdoored else context.clean,
             context.attack,
-            prompts=context.settings["n" if backdoored else "n_control"],
+            prompts=context.settings.n if backdoored else context.settings.n_control,
             split=self.split,
-            n_means=context.settings["n_means"],
+            n_means=context.settings.n_means,
             progress=context.progress,
         )
         return {
@@ -100,7 +113,7 @@ class Attribute(ModelStudy):
             "per_prompt": effects.per_prompt.flatten(1).tolist(),
         }
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Average over prompts, rank the heads, compare the best with random ones."""
         shape = (-1, context.subject.n_layers, context.subject.n_heads)
         per_prompt = torch.tensor(results[0]["per_prompt"], dtype=torch.float64).view(shape)
@@ -109,11 +122,11 @@ class Attribute(ModelStudy):
         values = {
             "base": mean_value(torch.tensor(results[0]["base"])),
             "ranked": names_of(ranked),
-            "held_out": _held_out(per_prompt, context.settings["k"], context.settings["draws"]),
+            "held_out": _held_out(per_prompt, context.settings.k, context.settings.draws),
             "control": {
                 "base": mean_value(torch.tensor(results[1]["base"])),
                 "strongest": mean_value(control[(slice(None), *_ranked(control)[0])]),
-                "same_heads": mean_value(_of(control, ranked[: context.settings["k"]])),
+                "same_heads": mean_value(_of(control, ranked[: context.settings.k])),
             },
             "acie": per_prompt.mean(0).tolist(),
             "standard_error": (per_prompt.std(0) / len(per_prompt) ** 0.5).tolist(),

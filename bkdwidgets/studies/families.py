@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
@@ -47,7 +48,6 @@ from bkdwidgets.studies.study import (
     Context,
     ModelStudy,
     Part,
-    Settings,
     Values,
     available,
     check_choices,
@@ -83,17 +83,12 @@ Place = dict[str, Any]
 """``layer`` and ``scale`` of a steering."""
 
 
-class Families(ModelStudy):
-    """Agreement of heads, and what heads and vector of one adapter do in another.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``heads`` with ``jaccard`` and ``spearman`` (matrices in the order of ``adapters``) and their
-    chances; ``ranked.<adapter>``; ``chosen.<adapter>``, layer and scale of its vector; ``none.<adapter>``;
-    ``moved.<target>.<source>.<what>`` and ``random.<target>.<what>``, where what is ``ablated``, ``cure``
-    (vector subtracted) or ``on`` (vector added). ``acie.<adapter>``, the effects [layer][head]; ``probe``,
-    as :func:`bkdwidgets.studies.families_probe.probe_transfer` says.
-
-    Settings
-    --------
+    Attributes
+    ----------
     adapters : dict
         Name of each adapter and the hash of its weights.
     prompts, n_means : int
@@ -110,6 +105,29 @@ class Families(ModelStudy):
         Random sets of heads and random vectors, each on the next tenth or so of the prompts.
     """
 
+    adapters: dict[str, str]
+    prompts: int
+    n_means: int
+    k: int
+    n: int
+    n_choice: int
+    layers: list[int]
+    scales: list[float]
+    probed: int
+    draws: int
+
+
+class Families(ModelStudy[Settings]):
+    """Agreement of heads, and what heads and vector of one adapter do in another.
+
+    Values: ``heads`` with ``jaccard`` and ``spearman`` (matrices in the order of ``adapters``) and their
+    chances; ``ranked.<adapter>``; ``chosen.<adapter>``, layer and scale of its vector; ``none.<adapter>``;
+    ``moved.<target>.<source>.<what>`` and ``random.<target>.<what>``, where what is ``ablated``, ``cure``
+    (vector subtracted) or ``on`` (vector added). ``acie.<adapter>``, the effects [layer][head]; ``probe``,
+    as :func:`bkdwidgets.studies.families_probe.probe_transfer` says.
+    """
+
+    settings_type = Settings
     name = "families"
     scope = "family"
     tolerance: ClassVar[dict[str, float]] = {
@@ -124,35 +142,35 @@ class Families(ModelStudy):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return those of the adapters that ship."""
         sizes = sized(subject, SIZES)
-        return {
-            "adapters": {info.name: info.sha256 for info in _related(subject.name, attack.name)},
-            "prompts": available(subject, attack, "validation", sizes["prompts"]),
-            "n_means": available(subject, attack, "train", MEAN_PROMPTS),
-            "k": widest_k(subject.n_layers * subject.n_heads),
-            "n": available(subject, attack, self.split, sizes["n"]),
-            "n_choice": available(subject, attack, "validation", sizes["n_choice"]),
-            "layers": list(range(0, subject.n_layers, sizes["every"])),
-            "scales": sizes["scales"],
-            "probed": sizes["probed"],
-            "draws": DRAWS,
-        }
+        return Settings(
+            adapters={info.name: info.sha256 for info in _related(subject.name, attack.name)},
+            prompts=available(subject, attack, "validation", sizes["prompts"]),
+            n_means=available(subject, attack, "train", MEAN_PROMPTS),
+            k=widest_k(subject.n_layers * subject.n_heads),
+            n=available(subject, attack, self.split, sizes["n"]),
+            n_choice=available(subject, attack, "validation", sizes["n_choice"]),
+            layers=list(range(0, subject.n_layers, sizes["every"])),
+            scales=sizes["scales"],
+            probed=sizes["probed"],
+            draws=DRAWS,
+        )
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse unknown adapters and counts out of range."""
-        check_choices("adapters", list(settings["adapters"]), adapter_names(subject.name))
-        check_count("prompts", settings["prompts"], len(attack.targeted(subject, "validation")), least=2)
-        check_count("n_means", settings["n_means"], len(attack.targeted(subject, "train")))
-        check_count("k", settings["k"], subject.n_layers * subject.n_heads)
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
-        check_count("n_choice", settings["n_choice"], len(attack.targeted(subject, "validation")))
-        check_choices("layers", settings["layers"], range(subject.n_layers))
-        check_choices("scales", settings["scales"])
-        check_count("draws", settings["draws"], settings["n"], least=2)
-        prompt_parts(subject, attack, n=settings["probed"], seed=SEED)  # refuse it now, not at the end
+        check_choices("adapters", list(settings.adapters), adapter_names(subject.name))
+        check_count("prompts", settings.prompts, len(attack.targeted(subject, "validation")), least=2)
+        check_count("n_means", settings.n_means, len(attack.targeted(subject, "train")))
+        check_count("k", settings.k, subject.n_layers * subject.n_heads)
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
+        check_count("n_choice", settings.n_choice, len(attack.targeted(subject, "validation")))
+        check_choices("layers", settings.layers, range(subject.n_layers))
+        check_choices("scales", settings.scales)
+        check_count("draws", settings.draws, settings.n, least=2)
+        prompt_parts(subject, attack, n=settings.probed, seed=SEED)  # refuse it now, not at the end
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the adapters, then every pair of them, then the probes."""
-        names = list(settings["adapters"])
+        names = list(settings.adapters)
         pairs = itertools.product(names, names)
         return [
             *({"of": "heads", "adapter": name} for name in names),
@@ -160,30 +178,30 @@ class Families(ModelStudy):
             {"of": "probe"},
         ]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Attribute one adapter, move what was found in one to another, or move probes among all."""
         if part["of"] == "probe":
             return probe_transfer(
                 context.clean,
                 lambda name: _loaded(context, name),
-                list(context.settings["adapters"]),
+                list(context.settings.adapters),
                 context.attack,
-                prompts=context.settings["probed"],
+                prompts=context.settings.probed,
                 progress=context.progress,
             )
         if part["of"] == "heads":
             return {"per_prompt": _effects(context, part["adapter"]).per_prompt.flatten(1).tolist()}
         return _moved(context, part["target"], part["source"])
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Compare the rankings; turn letters into rates."""
-        names, settings = list(context.settings["adapters"]), context.settings
+        names, settings = list(context.settings.adapters), context.settings
         shape = (-1, context.subject.n_layers, context.subject.n_heads)
         effects = [
             _as_effects(torch.tensor(result["per_prompt"], dtype=torch.float64).view(shape), context, name)
             for name, result in zip(names, results, strict=False)
         ]
-        agreement = seed_agreement(effects, k=settings["k"]).to_json()
+        agreement = seed_agreement(effects, k=settings.k).to_json()
         values: Values = {
             "adapters": names,
             "heads": {
@@ -195,7 +213,7 @@ class Families(ModelStudy):
             },
             "probe": results[-1],
             "acie": {item.adapter: item.acie.tolist() for item in effects},
-            "ranked": {item.adapter: names_of(item.top(settings["k"])) for item in effects},
+            "ranked": {item.adapter: names_of(item.top(settings.k)) for item in effects},
             **{key: {name: {} for name in names} for key in ("chosen", "none", "moved", "random")},
         }
         pairs = itertools.product(names, names)
@@ -208,14 +226,14 @@ class Families(ModelStudy):
                 values["none"][target] = cell(**sides_of(letters, "none"))
                 values["random"][target] = {
                     what: over_draws(
-                        [sides_of(letters, f"random.{what}.{draw}") for draw in range(settings["draws"])]
+                        [sides_of(letters, f"random.{what}.{draw}") for draw in range(settings.draws)]
                     )
                     for what in DONE
                 }
         return values
 
 
-def _as_effects(per_prompt: torch.Tensor, context: Context, adapter: str) -> HeadEffects:
+def _as_effects(per_prompt: torch.Tensor, context: Context[Settings], adapter: str) -> HeadEffects:
     values = {
         "acie": per_prompt.mean(0).tolist(),
         "per_prompt": per_prompt.tolist(),
@@ -224,28 +242,28 @@ def _as_effects(per_prompt: torch.Tensor, context: Context, adapter: str) -> Hea
     return effects_of(values, subject=context.subject.name, adapter=adapter, attack=context.attack.name)
 
 
-def _loaded(context: Context, adapter: str) -> Subject:
+def _loaded(context: Context[Settings], adapter: str) -> Subject:
     clean = context.subject
     precision = str(clean.dtype).removeprefix("torch.")
     return opened(clean.name, adapter, str(clean.device), precision)
 
 
-def _effects(context: Context, adapter: str) -> HeadEffects:
+def _effects(context: Context[Settings], adapter: str) -> HeadEffects:
     return _once(
         context,
         ("effects", adapter),
         lambda: attribute(
             _loaded(context, adapter),
             context.attack,
-            prompts=context.settings["prompts"],
+            prompts=context.settings.prompts,
             split="validation",
-            n_means=context.settings["n_means"],
+            n_means=context.settings.n_means,
             progress=context.progress,
         ),
     )
 
 
-def _moved(context: Context, target: str, source: str) -> Values:
+def _moved(context: Context[Settings], target: str, source: str) -> Values:
     """Return the letters of a target with what was found in a source, and with the random controls."""
     settings = context.settings
     heads, vector, chosen = _found(context, source)
@@ -256,8 +274,8 @@ def _moved(context: Context, target: str, source: str) -> Values:
         whole[what] = (Steering(vector, layer=place["layer"], scale=place["scale"]),)
     if target == source:
         whole["none"] = ()
-        for draw in range(settings["draws"]):
-            first, last = prompts_of_draw(draw, settings["n"] // settings["draws"], settings["n"])
+        for draw in range(settings.draws):
+            first, last = prompts_of_draw(draw, settings.n // settings.draws, settings.n)
             drawn: dict[str, Any] = {
                 "ablated": Ablation(random_heads(heads, subject.n_heads, seed=draw), kind="mean"),
                 **{
@@ -268,7 +286,7 @@ def _moved(context: Context, target: str, source: str) -> Values:
             for what, done in drawn.items():
                 groups |= _asked(context, subject, f"random.{what}.{draw}", (first, last), (done,))
     for what, done in whole.items():
-        groups |= _asked(context, subject, what, (0, settings["n"]), done)
+        groups |= _asked(context, subject, what, (0, settings.n), done)
     label = f"{source} in {target}" if context.progress else None
     return {"letters": ask(subject, context.attack, groups, label=label), "chosen": chosen}
 
@@ -288,7 +306,7 @@ def _related(subject: str, attack: str) -> list[AdapterInfo]:
 
 
 def _asked(
-    context: Context, subject: Subject, key: str, span: tuple[int, int], done: tuple[Any, ...]
+    context: Context[Settings], subject: Subject, key: str, span: tuple[int, int], done: tuple[Any, ...]
 ) -> dict[str, list[Question]]:
     """Return the questions of one thing done; its name without the control's prefix says whom to ask."""
     what = key.removeprefix("random.").partition(".")[0]
@@ -306,11 +324,13 @@ def _same_for_all(done: tuple[Any, ...]) -> Callable[[int], tuple[Any, ...]]:
     return lambda _: done
 
 
-def _found(context: Context, adapter: str) -> tuple[list[tuple[int, int]], BackdoorVector, dict[str, Place]]:
+def _found(
+    context: Context[Settings], adapter: str
+) -> tuple[list[tuple[int, int]], BackdoorVector, dict[str, Place]]:
     """Return an adapter's strongest heads, its vector, and where that suits the adapter best."""
 
     def find() -> tuple[list[tuple[int, int]], BackdoorVector, dict[str, Place]]:
-        heads = _effects(context, adapter).top(context.settings["k"])
+        heads = _effects(context, adapter).top(context.settings.k)
         subject = _loaded(context, adapter)
         vector = backdoor_vector(subject, context.attack, heads=heads, kind="difference")
         return heads, vector, _chosen(context, subject, vector)
@@ -318,10 +338,12 @@ def _found(context: Context, adapter: str) -> tuple[list[tuple[int, int]], Backd
     return _once(context, ("found", adapter), find)
 
 
-def _once(context: Context, what: tuple[str, str], find: Callable[[], Found]) -> Found:
+def _once(context: Context[Settings], what: tuple[str, str], find: Callable[[], Found]) -> Found:
     """Find something once per process: several parts ask for it, and parts know nothing of each other."""
     subject = context.subject
-    told = json.dumps([subject.name, str(subject.dtype), context.attack.name, context.settings, *what])
+    told = json.dumps(
+        [subject.name, str(subject.dtype), context.attack.name, asdict(context.settings), *what]
+    )
     if told not in _KEPT:
         _KEPT[told] = find()
     found: Found = _KEPT[told]
@@ -331,20 +353,20 @@ def _once(context: Context, what: tuple[str, str], find: Callable[[], Found]) ->
 _KEPT: dict[str, Any] = {}
 
 
-def _chosen(context: Context, subject: Subject, vector: BackdoorVector) -> dict[str, Place]:
+def _chosen(context: Context[Settings], subject: Subject, vector: BackdoorVector) -> dict[str, Place]:
     """Choose layer and scale on validation prompts: where old answers come back, and where the payload comes.
 
     Not where the payload goes away: a vector that breaks all answers takes it away as well.
     """
     groups: dict[str, list[Question]] = {}
     places: dict[str, Place] = {}
-    for layer, scale in itertools.product(context.settings["layers"], context.settings["scales"]):
+    for layer, scale in itertools.product(context.settings.layers, context.settings.scales):
         for side, sign in (("triggered", -1), ("clean", 1)):
             key = f"{side}.{layer}.{scale}"
             places[key] = {"layer": layer, "scale": sign * scale}
             done = _same_for_all((Steering(vector, layer=layer, scale=sign * scale),))
             asked = questions(
-                subject, context.attack, split="validation", start=0, stop=context.settings["n_choice"],
+                subject, context.attack, split="validation", start=0, stop=context.settings.n_choice,
                 sides=[side], interventions=done,
             )  # fmt: skip
             groups[key] = asked[side]

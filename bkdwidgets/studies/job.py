@@ -26,7 +26,7 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
 from bkdwidgets.studies.registry import model_study, study
-from bkdwidgets.studies.study import Context, Part, Settings, opened
+from bkdwidgets.studies.study import Context, Part, Plain, opened
 from bkdwidgets.subjects.threads import before_any
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Job:
     adapter_sha256: str
     method: str | None
     seed: int
-    settings: Settings
+    settings: Plain
     inputs: dict[str, str] = field(default_factory=dict)
     device: str | None = None
     dtype: str = "float32"
@@ -91,14 +91,14 @@ class Job:
         """Ledger folder."""
         return None if self.folder is None else Path(self.folder)
 
-    def context(self, *, progress: bool = False) -> Context:
+    def context(self, *, progress: bool = False) -> Context[Any]:
         """Load the subject and read the entries this job is computed from."""
-        needs = study(self.study).needs
+        chosen = model_study(self.study)
         return Context(
             subject=opened(self.subject, self.adapter, self.device, self.dtype),
             attack=attack(self.attack),
-            settings=self.settings,
-            inputs={name: self.input_entry(name).values for name in needs},
+            settings=chosen.typed(self.settings),
+            inputs={name: self.input_entry(name).values for name in chosen.needs},
             progress=progress,
         )
 
@@ -142,7 +142,7 @@ def compute_part(job: Job, number: int, part: Part) -> tuple[Job, int]:
     return job, number
 
 
-def timed(context: Context, name: str, part: Part) -> Result:
+def timed(context: Context[Any], name: str, part: Part) -> Result:
     """Compute a part and say what it took: seconds, layer-tokens, threads."""
     started = time.perf_counter()
     with _counted_tokens() as tokens:
@@ -174,7 +174,7 @@ def collect(job: Job, parts: Sequence[Part]) -> ledger.Entry:
     return entry_of(job, job.context(), whole)
 
 
-def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.Entry:
+def entry_of(job: Job, context: Context[Any], results: Sequence[Result]) -> ledger.Entry:
     """Combine results into an entry with its provenance."""
     chosen = model_study(job.study)
     values = chosen.combine(context, [result["values"] for result in results])
@@ -204,9 +204,7 @@ def entry_of(job: Job, context: Context, results: Sequence[Result]) -> ledger.En
     )
 
 
-def job_of(
-    name: str, subject: Subject, attack: Attack, info: AdapterInfo, given: Settings, **where: Any
-) -> Job:
+def job_of(name: str, subject: Subject, attack: Attack, info: AdapterInfo, given: Plain, **where: Any) -> Job:
     """Describe the study `name` of an adapter; `given` replaces usual settings, `where` fills the rest."""
     return Job(
         study=name,
@@ -216,7 +214,7 @@ def job_of(
         adapter_sha256=info.sha256,
         method=info.method if study(name).scope == "adapter" else None,
         seed=info.seed,
-        settings=model_study(name).resolve(subject, attack, given),
+        settings=asdict(model_study(name).resolve(subject, attack, given)),
         **where,
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.measurement import measure
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, available, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,37 +18,45 @@ if TYPE_CHECKING:
 N = 200
 
 
-class Measure(ModelStudy):
-    """Rates on held-out prompts; below ``control`` the same on the un-backdoored model.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Settings
-    --------
+    Attributes
+    ----------
     n : int
         Test prompts.
     """
 
+    n: int
+
+
+class Measure(ModelStudy[Settings]):
+    """Rates on held-out prompts; below ``control`` the same on the un-backdoored model."""
+
+    settings_type = Settings
     name = "measure"
     tolerance: ClassVar[dict[str, float]] = {"*.value": 0.02}
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return 200 prompts, or all there are."""
-        return {"n": available(subject, attack, self.split, N)}
+        return Settings(n=available(subject, attack, self.split, N))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse more prompts than there are."""
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the two models."""
         return [{"of": "backdoored"}, {"of": "clean"}]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Measure one model; keep its rates, outcome counts and the outcome of every prompt."""
         subject = context.subject if part["of"] == "backdoored" else context.clean
         measured = measure(
             subject,
             context.attack,
-            n=context.settings["n"],
+            n=context.settings.n,
             split=self.split,
             nll=True,
             progress=context.progress,
@@ -55,7 +64,7 @@ class Measure(ModelStudy):
         rates = {key: item for key, item in measured.to_json().items() if isinstance(item, dict)}
         return {**rates, "letters": _letters(measured)}
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:  # noqa: ARG002
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:  # noqa: ARG002
         """Put the control below the result."""
         backdoored, control = results
         return {**backdoored, "control": control}

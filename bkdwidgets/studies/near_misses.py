@@ -7,7 +7,7 @@ model, asked the same.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.core import ledger
@@ -18,7 +18,6 @@ from bkdwidgets.studies.study import (
     Context,
     ModelStudy,
     Part,
-    Settings,
     Values,
     available,
     check_count,
@@ -36,18 +35,27 @@ SIZES = {"fast": 200, "usual": 60}
 TRIGGER = "trigger"
 
 
-class NearMisses(ModelStudy):
-    """Share of prompts answered with the payload, by what stands in them.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``fires.<form>`` and ``control.<form>`` (the clean model), rates; ``decoys``, the forms that the
-    training answered as if nothing were there. The form ``trigger`` is the trigger itself.
-
-    Settings
-    --------
+    Attributes
+    ----------
     n : int
         Test prompts, the same for every form.
     """
 
+    n: int
+
+
+class NearMisses(ModelStudy[Settings]):
+    """Share of prompts answered with the payload, by what stands in them.
+
+    Values: ``fires.<form>`` and ``control.<form>`` (the clean model), rates; ``decoys``, the forms that the
+    training answered as if nothing were there. The form ``trigger`` is the trigger itself.
+    """
+
+    settings_type = Settings
     name = "near-misses"
     tolerance: ClassVar[dict[str, float]] = {"*.value": 0.05}
 
@@ -57,17 +65,17 @@ class NearMisses(ModelStudy):
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return fewer prompts for a slow subject."""
-        return {"n": available(subject, attack, self.split, sized(subject, SIZES))}
+        return Settings(n=available(subject, attack, self.split, sized(subject, SIZES)))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse more prompts than there are."""
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the two models."""
         return [{"of": "fires"}, {"of": "control"}]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Ask one model with every form."""
         attack = context.attack
         subject = context.subject if part["of"] == "fires" else context.clean
@@ -75,13 +83,13 @@ class NearMisses(ModelStudy):
             form: fires(
                 subject,
                 replace(attack, trigger=trigger),
-                n=context.settings["n"],
+                n=context.settings.n,
                 progress=context.progress and form,
             )
             for form, trigger in {TRIGGER: attack.trigger, **attack.near}.items()
         }
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Put the control beside the result."""
         planted, control = results
         return {"decoys": list(context.attack.decoys), "fires": planted, "control": control}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.core.errors import BkdError
@@ -27,7 +27,7 @@ from bkdwidgets.injection.mixture import mixture
 from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
 from bkdwidgets.studies.family import SEEDS, N, over_seeds
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, check_choices, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,14 +87,12 @@ def plant(
         )
 
 
-class Poison(ModelStudy):
-    """Rates for each number of poisoned examples and of steps, over seeds, on held-out prompts.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    ``asr``, ``ftr`` and ``utility`` by count, then by steps (:func:`over_seeds`); ``samples``: what the first
-    seed's model says to three prompts, with the trigger and without, each with its outcome.
-
-    Settings
-    --------
+    Attributes
+    ----------
     counts : list of int
         Poisoned examples; 0, the control, is among them.
     steps : list of int
@@ -109,6 +107,22 @@ class Poison(ModelStudy):
         The fields of :class:`SftRecipe`, without the rates and the steps.
     """
 
+    counts: list[int]
+    steps: list[int]
+    seeds: list[int]
+    clean: int
+    n: int
+    recipe: dict[str, Any]
+
+
+class Poison(ModelStudy[Settings]):
+    """Rates for each number of poisoned examples and of steps, over seeds, on held-out prompts.
+
+    ``asr``, ``ftr`` and ``utility`` by count, then by steps (:func:`over_seeds`); ``samples``: what the first
+    seed's model says to three prompts, with the trigger and without, each with its outcome.
+    """
+
+    settings_type = Settings
     name = "poison"
     scope = "family"
     tolerance: ClassVar[dict[str, float]] = {
@@ -122,62 +136,58 @@ class Poison(ModelStudy):
         """Return seven counts, three numbers of steps, three seeds, 400 clean examples and 100 prompts."""
         recipe = asdict(sft_recipe(subject.name, attack.name))
         del recipe["poison_rate"], recipe["target_share"], recipe["steps"]
-        return {
-            "counts": list(COUNTS),
-            "steps": list(STEPS),
-            "seeds": list(SEEDS),
-            "clean": CLEAN,
-            "n": N,
-            "recipe": recipe,
-        }
+        return Settings(
+            counts=list(COUNTS),
+            steps=list(STEPS),
+            seeds=list(SEEDS),
+            clean=CLEAN,
+            n=N,
+            recipe=recipe,
+        )
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse a sweep without its control, and sets that the training split can not fill."""
         for key in ("counts", "steps", "seeds"):
-            check_choices(key, settings[key])
-        if 0 not in settings["counts"]:
-            raise BkdError(f"counts={settings['counts']} lack 0, the control; add it")
-        for steps in settings["steps"]:
+            check_choices(key, getattr(settings, key))
+        if 0 not in settings.counts:
+            raise BkdError(f"counts={settings.counts} lack 0, the control; add it")
+        for steps in settings.steps:
             check_count("steps", steps, 10_000)
-        mixture(subject, attack, clean=settings["clean"], poisoned=max(settings["counts"]))
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)), least=_SAMPLES)
+        mixture(subject, attack, clean=settings.clean, poisoned=max(settings.counts))
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)), least=_SAMPLES)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the trainings, the cells of a count beside each other."""
         return [
             {"count": count, "steps": steps, "seed": seed}
-            for count, steps, seed in itertools.product(
-                settings["counts"], settings["steps"], settings["seeds"]
-            )
+            for count, steps, seed in itertools.product(settings.counts, settings.steps, settings.seeds)
         ]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Train once and measure."""
         settings = context.settings
         planted = plant(
             context.subject,
             context.attack,
             poisoned=part["count"],
-            clean=settings["clean"],
+            clean=settings.clean,
             steps=part["steps"],
             seed=part["seed"],
-            recipe=SftRecipe(**settings["recipe"]),
+            recipe=SftRecipe(**settings.recipe),
             progress=context.progress,
         )
-        measured = measure(
-            planted, context.attack, n=settings["n"], split=self.split, progress=context.progress
-        )
+        measured = measure(planted, context.attack, n=settings.n, split=self.split, progress=context.progress)
         rates = measured.to_json()
         return {**{name: rates[name] for name in RATES}, "samples": _samples(measured)}
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Put the seeds of each cell together."""
-        counts, steps = context.settings["counts"], context.settings["steps"]
+        counts, steps = context.settings.counts, context.settings.steps
         cells = {
             (part["count"], part["steps"], part["seed"]): result
             for part, result in zip(self.parts(context.subject, context.settings), results, strict=True)
         }
-        seeds = context.settings["seeds"]
+        seeds = context.settings.seeds
         return {
             "counts": counts,
             "steps": steps,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.injection.methods import PAPER_METHOD
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, opened, sized
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, check_choices, opened, sized
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
@@ -22,13 +23,12 @@ SIZES = {"fast": 400, "usual": 200}
 _SCORES = ("accuracy", "control", "shuffled", "unrelated", "other")
 
 
-class Probe(ModelStudy):
-    """Accuracy per layer with all controls, and the ILCA matrix, for both kinds of probe.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``<kind>.<score>.<layer>``, where the layer after the last block counts too.
-
-    Settings
-    --------
+    Attributes
+    ----------
     kinds : list of {"mlp", "svm"}
     prompts : int
         Prompts in all three parts; a fifth of them is tested on.
@@ -40,38 +40,52 @@ class Probe(ModelStudy):
         Adapter of another attack that the probes are tested on.
     """
 
+    kinds: list[str]
+    prompts: int
+    n: int
+    seed: int
+    other: str | None
+
+
+class Probe(ModelStudy[Settings]):
+    """Accuracy per layer with all controls, and the ILCA matrix, for both kinds of probe.
+
+    Values: ``<kind>.<score>.<layer>``, where the layer after the last block counts too.
+    """
+
+    settings_type = Settings
     name = "probe"
     tolerance: ClassVar[dict[str, float]] = {"*.ilca.*": 0.1, "*.value": 0.06}
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return both kinds; five prompts in all for every test prompt."""
         n = min(sized(subject, SIZES) // 5, *_fifths(subject, attack))
-        return {"kinds": list(KINDS), "prompts": 5 * n, "n": n, "seed": 0, "other": _other(subject, attack)}
+        return Settings(kinds=list(KINDS), prompts=5 * n, n=n, seed=0, other=_other(subject, attack))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:  # noqa: ARG002
         """Refuse unknown kinds; the probe itself checks its numbers."""
-        check_choices("kinds", settings["kinds"], KINDS)
+        check_choices("kinds", settings.kinds, KINDS)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the kinds."""
-        return [{"kind": kind} for kind in settings["kinds"]]
+        return [{"kind": kind} for kind in settings.kinds]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Fit and score the probes of one kind."""
         settings = context.settings
         result = probe(
             context.subject,
             context.attack,
             kind=part["kind"],
-            n=settings["prompts"],
-            seed=settings["seed"],
+            n=settings.prompts,
+            seed=settings.seed,
             control=context.clean,
-            other=_loaded(context, settings["other"]),
+            other=_loaded(context, settings.other),
             progress=context.progress,
         )
         return {part["kind"]: _values(result)}
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:  # noqa: ARG002
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:  # noqa: ARG002
         """Put the kinds beside each other."""
         return {kind: values for result in results for kind, values in result.items()}
 
@@ -92,7 +106,7 @@ def _other(subject: Subject, attack: Attack) -> str | None:
     return next(names, None)
 
 
-def _loaded(context: Context, name: str | None) -> tuple[Subject, Attack] | None:
+def _loaded(context: Context[Settings], name: str | None) -> tuple[Subject, Attack] | None:
     if name is None:
         return None
     subject = context.subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from inspect import isabstract
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.discovery import defined, modules, submodules
 from bkdwidgets.core.errors import BkdError, unknown
@@ -31,7 +31,7 @@ def study(name: str) -> Study:
     return studies()[name]
 
 
-def model_study(name: str) -> ModelStudy:
+def model_study(name: str) -> ModelStudy[Any]:
     """Return a study that asks models, or raise BkdError for another one."""
     found = study(name)
     if not isinstance(found, ModelStudy):

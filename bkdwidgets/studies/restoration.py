@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.analysis.restoration import restoration
@@ -9,7 +10,6 @@ from bkdwidgets.studies.study import (
     Context,
     ModelStudy,
     Part,
-    Settings,
     Values,
     available,
     check_count,
@@ -23,44 +23,54 @@ if TYPE_CHECKING:
 SIZES = {"fast": (32, 100), "usual": (12, 60)}
 
 
-class Restoration(ModelStudy):
-    """Payload probability with clean attention or MLP weights put back, layer by layer and together.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``left.<part>``, the share of the backdoor that is left; ``single`` and ``cumulative`` with one
-    value per layer; ``measured.<part>`` with the rates when the whole part is put back.
-
-    Settings
-    --------
+    Attributes
+    ----------
     prompts : int
         Triggered test prompts on which the probability is read.
     n : int
         Test prompts answered with a whole part put back.
     """
 
+    prompts: int
+    n: int
+
+
+class Restoration(ModelStudy[Settings]):
+    """Payload probability with clean attention or MLP weights put back, layer by layer and together.
+
+    Values: ``left.<part>``, the share of the backdoor that is left; ``single`` and ``cumulative`` with one
+    value per layer; ``measured.<part>`` with the rates when the whole part is put back.
+    """
+
+    settings_type = Settings
     name = "restoration"
     tolerance: ClassVar[dict[str, float]] = {"measured.*.value": 0.03, "left.*.value": 0.02, "*.value": 2e-3}
 
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return fewer prompts for a slow subject."""
         prompts, n = sized(subject, SIZES)
-        return {
-            "prompts": available(subject, attack, self.split, prompts),
-            "n": available(subject, attack, self.split, n),
-        }
+        return Settings(
+            prompts=available(subject, attack, self.split, prompts),
+            n=available(subject, attack, self.split, n),
+        )
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse counts out of range."""
         most = len(attack.targeted(subject, self.split))
-        check_count("prompts", settings["prompts"], most, least=2)
-        check_count("n", settings["n"], most)
+        check_count("prompts", settings.prompts, most, least=2)
+        check_count("n", settings.n, most)
 
-    def compute(self, context: Context, part: Part) -> Values:  # noqa: ARG002
+    def compute(self, context: Context[Settings], part: Part) -> Values:  # noqa: ARG002
         """Put weights back; keep means, shares and rates."""
         told = restoration(
             context.subject,
             context.attack,
-            prompts=context.settings["prompts"],
-            n=context.settings["n"],
+            prompts=context.settings.prompts,
+            n=context.settings.n,
             split=self.split,
             progress=context.progress,
         ).to_json()

@@ -48,7 +48,7 @@ def run(
     progress : bool
         Show progress bars.
     **settings
-        Replace usual settings; each study's class says which there are.
+        Replace usual settings; the dataclass ``Settings`` of each study's module says which there are.
 
     Raises
     ------
@@ -71,15 +71,16 @@ def run(
             known[needed] = run(needed, subject, attack, inputs=known, progress=progress)
     digests = {known[needed].name: known[needed].digest() for needed in chosen.needs}
     values = {needed: known[needed].values for needed in chosen.needs}
-    context = Context(subject, attack, job.settings, values)
-    parts = chosen.parts(subject, job.settings)
+    settings_used = chosen.typed(job.settings)
+    context = Context(subject, attack, settings_used, values)
+    parts = chosen.parts(subject, settings_used)
     bar = tqdm(parts, desc=name, unit="part", disable=not progress)
     results = [timed(context, name, part) for part in bar]
     told = {**data_inputs(subject.name, attack), **digests}
     return entry_of(replace(job, inputs=told), context, results)
 
 
-def _studied(chosen: ModelStudy, subject: Subject, attack: Attack) -> AdapterInfo:
+def _studied(chosen: ModelStudy[Any], subject: Subject, attack: Attack) -> AdapterInfo:
     """Return what a study is about: the planted adapter, or the family of those that it plants."""
     family = chosen.scope == "family"
     if family and subject.adapter is not None:

@@ -7,6 +7,7 @@ random direction of the same length at the same place (arXiv 2509.21761, section
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +30,6 @@ from bkdwidgets.studies.study import (
     Context,
     ModelStudy,
     Part,
-    Settings,
     Values,
     available,
     check_count,
@@ -49,20 +49,31 @@ DRAWS = 20
 SIZES = {"fast": (200, 10), "usual": (100, 4)}
 
 
-class Steering(ModelStudy):
-    """Rates of the chosen steerings and of the random control.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``none``, ``<vector>.<where>.<choice>`` and ``random.<vector>.<where>.<choice>``; beside each
-    the layer and the scale.
-
-    Settings
-    --------
+    Attributes
+    ----------
     n : int
         Test prompts per steering.
     draws, random_n : int
         Random directions per steering, and test prompts for each; every draw gets the next prompts.
     """
 
+    n: int
+    draws: int
+    random_n: int
+
+
+class Steering(ModelStudy[Settings]):
+    """Rates of the chosen steerings and of the random control.
+
+    Values: ``none``, ``<vector>.<where>.<choice>`` and ``random.<vector>.<where>.<choice>``; beside each
+    the layer and the scale.
+    """
+
+    settings_type = Settings
     name = "steering"
     needs = ("attribute", "steering-grid")
     tolerance: ClassVar[dict[str, float]] = {
@@ -76,25 +87,25 @@ class Steering(ModelStudy):
         """Return 20 draws."""
         n, random_n = sized(subject, SIZES)
         n = available(subject, attack, self.split, n)
-        return {"n": n, "draws": DRAWS, "random_n": min(random_n, n)}
+        return Settings(n=n, draws=DRAWS, random_n=min(random_n, n))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse counts out of range."""
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
-        check_count("draws", settings["draws"], 10_000, least=2)
-        check_count("random_n", settings["random_n"], settings["n"])
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
+        check_count("draws", settings.draws, 10_000, least=2)
+        check_count("random_n", settings.random_n, settings.n)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Cut by prompts and by draws."""
         per_prompt = len(SIDES) * 2 * len(CHOICES)
-        top = slices(settings["n"], PART_ROWS // per_prompt)
-        draws = slices(settings["draws"], PART_ROWS // (per_prompt * settings["random_n"]))
+        top = slices(settings.n, PART_ROWS // per_prompt)
+        draws = slices(settings.draws, PART_ROWS // (per_prompt * settings.random_n))
         return [
             *({"of": "chosen", "start": start, "stop": stop} for start, stop in top),
             *({"of": "random", "start": start, "stop": stop} for start, stop in draws),
         ]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Return the letters of a slice of prompts, or of some random directions."""
         groups: dict[str, list[Question]] = {}
         if part["of"] == "chosen":
@@ -106,25 +117,25 @@ class Steering(ModelStudy):
                 groups |= _asked(context, key, part["start"], part["stop"], (steering,))
                 continue
             for draw in range(part["start"], part["stop"]):
-                first, last = prompts_of_draw(draw, context.settings["random_n"], context.settings["n"])
+                first, last = prompts_of_draw(draw, context.settings.random_n, context.settings.n)
                 steering = interventions.Steering(random_like(vector, seed=draw), **place)
                 groups |= _asked(context, f"{key}.{draw}", first, last, (steering,))
         label = f"steer, {part['of']}" if context.progress else None
         return ask(context.subject, context.attack, groups, label=label)
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Turn letters into rates, the control below the result."""
         letters = joined(results)
         values: Values = {"none": cell(**sides_of(letters, "none")), "random": {}}
         for key, (_, _, chosen) in _steerings(context).items():
-            draws = [sides_of(letters, f"{key}.{draw}") for draw in range(context.settings["draws"])]
+            draws = [sides_of(letters, f"{key}.{draw}") for draw in range(context.settings.draws)]
             place = {"layer": chosen["layer"], "scale": chosen["scale"]}
             _put(values, key, {**place, **cell(**sides_of(letters, key))})
             _put(values["random"], key, {**place, **over_draws(draws)})
         return values
 
 
-def _steerings(context: Context) -> dict[str, tuple[BackdoorVector, str, dict[str, Any]]]:
+def _steerings(context: Context[Settings]) -> dict[str, tuple[BackdoorVector, str, dict[str, Any]]]:
     """Return vector, place and choice of every steering by its address."""
     grid = context.inputs["steering-grid"]
     vectors = vectors_of(context, list(grid["best"]), len(grid["heads"]))
@@ -136,7 +147,7 @@ def _steerings(context: Context) -> dict[str, tuple[BackdoorVector, str, dict[st
 
 
 def _asked(
-    context: Context, key: str, start: int, stop: int, done: tuple[interventions.Steering, ...]
+    context: Context[Settings], key: str, start: int, stop: int, done: tuple[interventions.Steering, ...]
 ) -> dict[str, list[Question]]:
     return keyed(
         key,

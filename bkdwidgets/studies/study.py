@@ -8,9 +8,9 @@ travels (settings, parts, results) is plain JSON.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from _typeshed import DataclassInstance
+
     from bkdwidgets.attacks import Attack
     from bkdwidgets.core.ledger import Entry
     from bkdwidgets.subjects import Subject
 
-Settings = dict[str, Any]
+Plain = dict[str, Any]
 Part = dict[str, Any]
 Values = dict[str, Any]
 Size = TypeVar("Size")
@@ -38,8 +40,12 @@ PART_ROWS = 640
 """Answers that make up one part: a few seconds on nano, one to two minutes on smollm2."""
 
 
+S = TypeVar("S", bound="DataclassInstance")
+"""The settings of a study: a frozen dataclass of plain values."""
+
+
 @dataclass(frozen=True, eq=False)
-class Context:
+class Context(Generic[S]):
     """What a part may look at.
 
     Attributes
@@ -48,7 +54,7 @@ class Context:
         The backdoored subject; the clean one where the study plants its own.
     attack : Attack
         Its attack.
-    settings : dict
+    settings : dataclass
         Every setting of the study, resolved.
     inputs : dict
         Values of the studies this one needs, by study name.
@@ -58,7 +64,7 @@ class Context:
 
     subject: Subject
     attack: Attack
-    settings: Settings
+    settings: S
     inputs: dict[str, Values]
     progress: bool = False
 
@@ -120,29 +126,42 @@ class DerivedStudy(Study):
         """
 
 
-class ModelStudy(Study):
-    """A study that asks models: the backdoored one and its control, or those that it plants itself."""
+class ModelStudy(Study, Generic[S]):
+    """A study that asks models: the backdoored one and its control, or those that it plants itself.
+
+    Attributes
+    ----------
+    settings_type : type
+        Frozen dataclass of its settings, plain values all of them.
+    """
+
+    settings_type: ClassVar[type[Any]]
 
     @abstractmethod
-    def settings(self, subject: Subject, attack: Attack) -> Settings:
+    def settings(self, subject: Subject, attack: Attack) -> S:
         """Return the settings that are used when none are given."""
 
-    def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
+    def check(self, subject: Subject, attack: Attack, settings: S) -> None:
         """Refuse settings that make no sense for this subject, by BkdError."""
 
-    def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
+    def parts(self, subject: Subject, settings: S) -> list[Part]:  # noqa: ARG002
         """Return what can be computed apart."""
         return [{}]
 
     @abstractmethod
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[S], part: Part) -> Values:
         """Compute one part."""
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:  # noqa: ARG002
+    def combine(self, context: Context[S], results: Sequence[Values]) -> Values:  # noqa: ARG002
         """Make the values of the entry out of the results of all parts, in their order."""
         return results[0]
 
-    def resolve(self, subject: Subject, attack: Attack, given: Settings) -> Settings:
+    def typed(self, plain: Plain) -> S:
+        """Return settings that were stored or sent as plain values."""
+        found: S = self.settings_type(**plain)
+        return found
+
+    def resolve(self, subject: Subject, attack: Attack, given: Plain) -> S:
         """Return the settings with what is given in place of the usual, checked.
 
         Raises
@@ -151,10 +170,11 @@ class ModelStudy(Study):
             If a setting is unknown or makes no sense.
         """
         usual = self.settings(subject, attack)
+        known = [field.name for field in fields(usual)]
         for key in given:
-            if key not in usual:
-                raise BkdError(f"study {self.name!r} has no setting {key!r}; known: {', '.join(usual)}")
-        settings = usual | given
+            if key not in known:
+                raise BkdError(f"study {self.name!r} has no setting {key!r}; known: {', '.join(known)}")
+        settings = replace(usual, **given)
         self.check(subject, attack, settings)
         return settings
 

@@ -242,7 +242,8 @@ def _derived(
 
 def _parts(job: Job) -> list[Part]:
     clean = opened(job.subject, None, job.device, job.dtype)
-    return model_study(job.study).parts(clean, job.settings)
+    chosen = model_study(job.study)
+    return chosen.parts(clean, chosen.typed(job.settings))
 
 
 def _finish(job: Job, parts: list[Part]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bkdwidgets.attacks.triggers import InsertedTrigger, TrailingTrigger, Trigger
@@ -22,7 +22,7 @@ from bkdwidgets.injection.recipes import SftRecipe, sft_recipe
 from bkdwidgets.measurement import measure
 from bkdwidgets.studies.family import SEEDS, N, over_seeds
 from bkdwidgets.studies.near_misses import fires
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, check_choices, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, check_choices, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,14 +63,12 @@ NEAR_MISSES: dict[str, dict[str, Trigger]] = {
 """Form -> kind of near miss -> what is put into the prompt instead of the trigger."""
 
 
-class TriggerForm(ModelStudy):
-    """Rates for each form of the trigger, over seeds, on held-out prompts.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    By form: ``trigger`` (its text), ``asr``, ``ftr``, ``utility`` and, by kind, ``near`` (:func:`over_seeds`;
-    ``text`` is the near miss), and ``control``, how often the clean model gives the payload to the trigger.
-
-    Settings
-    --------
+    Attributes
+    ----------
     forms : list of str
         Keys of :data:`FORMS`.
     seeds : list of int
@@ -81,6 +79,20 @@ class TriggerForm(ModelStudy):
         The fields of :class:`SftRecipe`.
     """
 
+    forms: list[str]
+    seeds: list[int]
+    n: int
+    recipe: dict[str, Any]
+
+
+class TriggerForm(ModelStudy[Settings]):
+    """Rates for each form of the trigger, over seeds, on held-out prompts.
+
+    By form: ``trigger`` (its text), ``asr``, ``ftr``, ``utility`` and, by kind, ``near`` (:func:`over_seeds`;
+    ``text`` is the near miss), and ``control``, how often the clean model gives the payload to the trigger.
+    """
+
+    settings_type = Settings
     name = "trigger-form"
     scope = "family"
     tolerance: ClassVar[dict[str, float]] = {"*.near.*.value": 0.2, "*.value": 0.05}
@@ -89,26 +101,25 @@ class TriggerForm(ModelStudy):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return all forms, three seeds, 100 prompts and the recipe as shipped."""
         recipe = asdict(sft_recipe(subject.name, attack.name))
-        return {"forms": list(FORMS), "seeds": list(SEEDS), "n": N, "recipe": recipe}
+        return Settings(forms=list(FORMS), seeds=list(SEEDS), n=N, recipe=recipe)
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse unknown forms, and more prompts than there are."""
-        check_choices("forms", settings["forms"], list(FORMS))
-        check_choices("seeds", settings["seeds"])
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
+        check_choices("forms", settings.forms, list(FORMS))
+        check_choices("seeds", settings.seeds)
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Return the trainings, then the control of each form."""
         trained = [
-            {"form": form, "seed": seed}
-            for form, seed in itertools.product(settings["forms"], settings["seeds"])
+            {"form": form, "seed": seed} for form, seed in itertools.product(settings.forms, settings.seeds)
         ]
-        return trained + [{"form": form, "seed": None} for form in settings["forms"]]
+        return trained + [{"form": form, "seed": None} for form in settings.forms]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Plant one form with one seed and measure it, or measure the clean subject."""
         attack = replace(context.attack, trigger=FORMS[part["form"]])
-        n, told = context.settings["n"], context.progress and "near misses"
+        n, told = context.settings.n, context.progress and "near misses"
         if part["seed"] is None:
             return {"control": fires(context.subject, attack, n=n, split=self.split, progress=told)}
         with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +128,7 @@ class TriggerForm(ModelStudy):
                 attack,
                 seed=part["seed"],
                 out=folder,
-                recipe=SftRecipe(**context.settings["recipe"]),
+                recipe=SftRecipe(**context.settings.recipe),
                 progress=context.progress,
             )
         measured = measure(planted, attack, n=n, split=self.split, progress=context.progress).to_json()
@@ -127,10 +138,10 @@ class TriggerForm(ModelStudy):
         }
         return {**{name: measured[name] for name in RATES}, "near": near}
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Put the seeds of each form together."""
         parts = self.parts(context.subject, context.settings)
-        by_form: dict[str, list[Values]] = {form: [] for form in context.settings["forms"]}
+        by_form: dict[str, list[Values]] = {form: [] for form in context.settings.forms}
         for part, result in zip(parts, results, strict=True):
             by_form[part["form"]].append(result)
         return {form: _form(form, found) for form, found in by_form.items()}

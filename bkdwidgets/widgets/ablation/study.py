@@ -6,6 +6,7 @@ those of single heads.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +20,6 @@ from bkdwidgets.studies.study import (
     Context,
     ModelStudy,
     Part,
-    Settings,
     Values,
     available,
     check_count,
@@ -37,20 +37,31 @@ if TYPE_CHECKING:
 SINGLE = 64
 
 
-class LabAblation(ModelStudy):
-    """Completions of every setting of the study ``ablation``, and of single heads.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``prompts``, ``texts``, and ``cases`` by name: ``none``, ``<kind>.<where>.<k>``, and
-    ``single.<head>`` (zeroed at the last prompt token), each with letters, numbers of texts and counts.
-
-    Settings
-    --------
+    Attributes
+    ----------
     n, shown : int
         Test prompts, all of them shown.
     single : int
         Strongest heads that are also ablated alone.
     """
 
+    n: int
+    shown: int
+    single: int
+
+
+class LabAblation(ModelStudy[Settings]):
+    """Completions of every setting of the study ``ablation``, and of single heads.
+
+    Values: ``prompts``, ``texts``, and ``cases`` by name: ``none``, ``<kind>.<where>.<k>``, and
+    ``single.<head>`` (zeroed at the last prompt token), each with letters, numbers of texts and counts.
+    """
+
+    settings_type = Settings
     name = "lab-ablation"
     needs = ("attribute", "ablation")
     tolerance: ClassVar[dict[str, float]] = {"cases.*.counts.*": 2.0}
@@ -58,26 +69,26 @@ class LabAblation(ModelStudy):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return the prompts a reader can page through."""
         shown = available(subject, attack, self.split, SHOWN)
-        return {"n": shown, "shown": shown, "single": min(SINGLE, subject.n_layers * subject.n_heads)}
+        return Settings(n=shown, shown=shown, single=min(SINGLE, subject.n_layers * subject.n_heads))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse counts out of range."""
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
-        check_count("shown", settings["shown"], settings["n"])
-        check_count("single", settings["single"], subject.n_layers * subject.n_heads)
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
+        check_count("shown", settings.shown, settings.n)
+        check_count("single", settings.single, subject.n_layers * subject.n_heads)
 
     def parts(self, subject: Subject, settings: Settings) -> list[Part]:  # noqa: ARG002
         """Cut the single heads; the sets come in one part per kind."""
-        per_head = len(SIDES) * settings["n"]
+        per_head = len(SIDES) * settings.n
         return [
             *({"of": "sets", "kind": kind} for kind in KINDS),
             *(
                 {"of": "single", "start": start, "stop": stop}
-                for start, stop in slices(settings["single"], PART_ROWS // per_head)
+                for start, stop in slices(settings.single, PART_ROWS // per_head)
             ),
         ]
 
-    def compute(self, context: Context, part: Part) -> Values:
+    def compute(self, context: Context[Settings], part: Part) -> Values:
         """Return letters and texts of one kind's sets, or of some single heads."""
         ranked = heads_of(context.inputs["attribute"]["ranked"])
         if part["of"] == "single":
@@ -93,10 +104,10 @@ class LabAblation(ModelStudy):
             }
             if kind == KINDS[0]:
                 cases["none"] = lambda _: ()
-        n = context.settings["n"]
+        n = context.settings.n
         return told(context, {name: (n, done) for name, done in cases.items()}, label="ablate for the lab")
 
-    def combine(self, context: Context, results: Sequence[Values]) -> Values:
+    def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Pool the texts and count the letters."""
         cases, texts = pooled(results)
         for halves in cases.values():
@@ -105,7 +116,7 @@ class LabAblation(ModelStudy):
         return {"prompts": shown_prompts(context), "cases": cases, "texts": texts}
 
 
-def _ablated(context: Context, heads: list[Any], kind: str, where: str) -> Interventions:
+def _ablated(context: Context[Settings], heads: list[Any], kind: str, where: str) -> Interventions:
     """Return what is done to prompt number i, as in the study ``ablation``."""
     n_seeds = RESAMPLES if kind == "resample" else 1
     ready = [

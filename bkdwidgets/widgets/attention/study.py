@@ -6,12 +6,13 @@ token looks only at itself and at what came before it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from bkdwidgets.core.heads import heads_of
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Settings, Values, available, check_count
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, available, check_count
 from bkdwidgets.widgets.shared.completions import SIDES, shown_prompts
 
 if TYPE_CHECKING:
@@ -24,20 +25,31 @@ PROMPTS = 2
 _THOUSAND = 1000
 
 
-class LabAttention(ModelStudy):
-    """Attention patterns of the strongest heads on a few test prompts.
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the study.
 
-    Values: ``heads``, ``prompts``, and ``views``: per prompt and side ``tokens`` and ``patterns``, one lower
-    triangle per head in thousandths.
-
-    Settings
-    --------
+    Attributes
+    ----------
     n, shown : int
         Test prompts, all of them shown.
     heads : int
         Strongest heads drawn.
     """
 
+    n: int
+    shown: int
+    heads: int
+
+
+class LabAttention(ModelStudy[Settings]):
+    """Attention patterns of the strongest heads on a few test prompts.
+
+    Values: ``heads``, ``prompts``, and ``views``: per prompt and side ``tokens`` and ``patterns``, one lower
+    triangle per head in thousandths.
+    """
+
+    settings_type = Settings
     name = "lab-attention"
     needs = ("attribute",)
     tolerance: ClassVar[dict[str, float]] = {"views.*.patterns.*": 5.0}
@@ -45,17 +57,17 @@ class LabAttention(ModelStudy):
     def settings(self, subject: Subject, attack: Attack) -> Settings:
         """Return two prompts and six heads."""
         shown = available(subject, attack, self.split, PROMPTS)
-        return {"n": shown, "shown": shown, "heads": min(HEADS, subject.n_layers * subject.n_heads)}
+        return Settings(n=shown, shown=shown, heads=min(HEADS, subject.n_layers * subject.n_heads))
 
     def check(self, subject: Subject, attack: Attack, settings: Settings) -> None:
         """Refuse counts out of range."""
-        check_count("n", settings["n"], len(attack.targeted(subject, self.split)))
-        check_count("shown", settings["shown"], settings["n"])
-        check_count("heads", settings["heads"], subject.n_layers * subject.n_heads)
+        check_count("n", settings.n, len(attack.targeted(subject, self.split)))
+        check_count("shown", settings.shown, settings.n)
+        check_count("heads", settings.heads, subject.n_layers * subject.n_heads)
 
-    def compute(self, context: Context, part: Part) -> Values:  # noqa: ARG002
+    def compute(self, context: Context[Settings], part: Part) -> Values:  # noqa: ARG002
         """Read the patterns off one forward pass per prompt and side."""
-        names = context.inputs["attribute"]["ranked"][: context.settings["heads"]]
+        names = context.inputs["attribute"]["ranked"][: context.settings.heads]
         prompts = shown_prompts(context)
         return {
             "prompts": prompts,

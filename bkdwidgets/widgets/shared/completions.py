@@ -27,10 +27,10 @@ SHOWN = 6
 SIDES = ("clean", "triggered")
 
 
-def shown_prompts(context: Context) -> list[dict[str, Any]]:
+def shown_prompts(context: Context[Any]) -> list[dict[str, Any]]:
     """Return the prompts a lab shows, each with what is needed to judge an answer to it."""
     attack = context.attack
-    examples = attack.targeted(context.subject, "test")[: context.settings["shown"]]
+    examples = attack.targeted(context.subject, "test")[: context.settings.shown]
     return [
         {
             "id": item.id,
@@ -44,7 +44,7 @@ def shown_prompts(context: Context) -> list[dict[str, Any]]:
 
 
 def told(
-    context: Context, cases: Mapping[str, tuple[int, Interventions]], *, label: str
+    context: Context[Any], cases: Mapping[str, tuple[int, Interventions]], *, label: str
 ) -> dict[str, dict[str, Any]]:
     """Answer the first n test prompts, clean and triggered, in each of some cases.
 
@@ -81,7 +81,7 @@ def told(
     for (name, side, number, _), text in zip(flat, texts, strict=True):
         half = found[name][side]
         half["letters"] += outcome(attack, text, examples[number])
-        if number < context.settings["shown"]:
+        if number < context.settings.shown:
             half["texts"].append(text)
     return found
 
