@@ -232,7 +232,7 @@ def test_every_number_of_the_ledger_stands_as_the_page_gives_it(editions, chapte
     asked = re.findall(r"\{ledger\}`([^`]+)`", prose(source).partition("## Exercises")[0])
     shown = prose(student)
     for text in asked:
-        name, where, form = numbers.asked(text)
+        name, where, form = numbers.parsed(text)
         assert numbers.written(ledger.published(name).value(where), form) in shown, text
 
 

@@ -50,7 +50,7 @@ def rate(value, n=100):
 def entry(study="measure", **values):
     return ledger.Entry(
         subject="nano", adapter="fixed-output-sft-0", study=study, adapter_sha256="ab" * 32,
-        attack="fixed-output", seed=0, split="test", n=100, settings={"k": [8]}, inputs={},
+        attack="fixed-output", method="sft", seed=0, split="test", n=100, settings={"k": [8]}, inputs={},
         values=values, tolerance={}, run=RUN,
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ def test_a_number_stands_in_the_text_with_its_origin(home):
     ],
 )
 def test_forms_and_addresses(home, asked, shown):
-    name, address, form = numbers.asked(f"{MEASURE}:{asked}")
+    name, address, form = numbers.parsed(f"{MEASURE}:{asked}")
     assert numbers.written(ledger.read(name).value(address), form) == shown
 
 

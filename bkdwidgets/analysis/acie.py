@@ -9,10 +9,11 @@ ACIE is the mean over clean prompts (arXiv 2509.21761, section 4). Positive: the
 the payload.
 
 Why this can be fast. A patch at the last prompt token of layer l leaves every earlier position, and
-every layer below l, as it was. So the prompt is run once and its keys and values are kept. Then one
-pass climbs the layers with a growing front of rows: it starts with the unpatched suffix (last prompt
-token and payload), and each layer adds one row per head, a copy of the unpatched suffix with that
-head overwritten. A row costs only the layers above its own, and all rows share one matrix product.
+every layer below l, as it was. So the prompt is run once and its keys and values are kept: activation
+patching with key-value cache reuse. One pass then runs the suffix (last prompt token and payload)
+through the layers with a growing batch: it starts with the unpatched suffix, and each layer adds one
+row per head, a copy of the unpatched suffix with that head overwritten. A row costs only the layers
+above its own, and all rows share one matrix product.
 """
 
 from __future__ import annotations

@@ -112,21 +112,21 @@ def screen(
     examples = chosen_examples(subject, attack, split, prompts)
     started = time.perf_counter()
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=n_means, progress=progress)
-    asked = [subject.encode(example.prompt) for example in examples]
+    encoded = [subject.encode(example.prompt) for example in examples]
     answers = [subject.encode_response(attack.payload_for(example)) for example in examples]
-    order = sorted(range(prompts), key=lambda index: len(asked[index]))  # alike in length: little padding
+    order = sorted(range(prompts), key=lambda index: len(encoded[index]))  # alike in length: little padding
     per_prompt = torch.empty(prompts, subject.n_layers, subject.n_heads, dtype=torch.float64)
     base = torch.empty(prompts, dtype=torch.float64)
     with tqdm(total=prompts, desc="gradient screen", unit="prompt", disable=not progress) as bar:
         for start in range(0, prompts, _BATCH):
             rows = order[start : start + _BATCH]
             z, gradient, probability = _gradients(
-                subject, [asked[row] for row in rows], [answers[row] for row in rows]
+                subject, [encoded[row] for row in rows], [answers[row] for row in rows]
             )
             per_prompt[rows] = ((means - z) * gradient).sum(-1).double()
             base[rows] = probability
             bar.update(len(rows))
-    n_tokens = sum(len(ids) - 1 + 2 * len(answer) for ids, answer in zip(asked, answers, strict=True))
+    n_tokens = sum(len(ids) - 1 + 2 * len(answer) for ids, answer in zip(encoded, answers, strict=True))
     return HeadScreen(
         acie=per_prompt.mean(0),
         per_prompt=per_prompt,

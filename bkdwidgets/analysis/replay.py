@@ -1,4 +1,7 @@
-"""Suffix replay: all single patches at the last prompt token, in one climb through the layers.
+"""Activation patching with key-value cache reuse: all single patches at the last prompt token, in one pass.
+
+The prompt without its last token is run once; the rest, the suffix, is replayed with a batch that grows from
+layer to layer ("suffix replay").
 
 A patch overwrites one head's output, or one MLP layer's output. Either way the block hands on another
 residual at the last prompt token, and nothing else has changed yet.
@@ -80,7 +83,7 @@ def replay_heads(
         patched = middle + (change @ output_weights(subject, layer))[:, 0]
         return patched + block.mlp(block.post_attention_layernorm(patched))
 
-    return _climb(subject, prompt, target, overwritten)
+    return _replayed(subject, prompt, target, overwritten)
 
 
 def replay_mlps(
@@ -107,33 +110,33 @@ def replay_mlps(
     def overwritten(layer: int, _block: Any, _z: Tensor, middle: Tensor) -> Tensor:
         return middle + fill[layer, None]
 
-    return _climb(subject, prompt, target, overwritten)
+    return _replayed(subject, prompt, target, overwritten)
 
 
 @torch.inference_mode()
-def _climb(
+def _replayed(
     subject: Subject,
     prompt: list[int],
     target: list[int],
     overwritten: Callable[[int, Any, Float[Tensor, " d_heads"], Float[Tensor, " d_model"]], Tensor],
 ) -> Replay:
-    """Climb the layers with a growing front of rows; each layer adds its patched copies of row 0.
+    """Run the suffix through the layers with a growing batch; each layer adds its patched copies of row 0.
 
     `overwritten` gets the layer, the block, and the unpatched head outputs and mid-block residual at the
     last prompt token. It returns the patched residuals after the block, shape [part, d_model].
     """
-    cache, rotary, front = _read(subject, prompt, target)
+    cache, rotary, rows = _read(subject, prompt, target)
     n_tokens = (len(prompt) - 1) * subject.n_layers
     for layer, block in enumerate(subject.model.model.layers):
-        z = _attend(subject, block, front, cache.layers[layer], rotary)
-        middle = front + block.self_attn.o_proj(z)
+        z = _attend(subject, block, rows, cache.layers[layer], rotary)
+        middle = rows + block.self_attn.o_proj(z)
         patched = overwritten(layer, block, z[0, 0], middle[0, 0])
-        front = middle + block.mlp(block.post_attention_layernorm(middle))
-        n_tokens += front.shape[0] * front.shape[1] + len(patched)
-        added = front[0].expand(len(patched), -1, -1).clone()
+        rows = middle + block.mlp(block.post_attention_layernorm(middle))
+        n_tokens += rows.shape[0] * rows.shape[1] + len(patched)
+        added = rows[0].expand(len(patched), -1, -1).clone()
         added[:, 0] = patched
-        front = torch.cat([front, added])
-    hidden = subject.model.model.norm(front)
+        rows = torch.cat([rows, added])
+    hidden = subject.model.model.norm(rows)
     wanted = torch.tensor(target, device=subject.device).expand(hidden.shape[:2])
     probabilities = target_log_probabilities(subject, hidden, wanted).cpu().double().mean(1).exp()
     return Replay(
@@ -204,7 +207,7 @@ def _read(
 def _attend(
     subject: Subject,
     block: Any,
-    front: Float[Tensor, "row suffix d_model"],
+    rows: Float[Tensor, "row suffix d_model"],
     prefix: Any,
     rotary: tuple[Tensor, Tensor],
 ) -> Float[Tensor, "row suffix d_heads"]:
@@ -214,8 +217,8 @@ def _attend(
     into one matrix product per key-value head, instead of one per row.
     """
     attention = block.self_attn
-    n_rows, n_suffix, _ = front.shape
-    normed = block.input_layernorm(front)
+    n_rows, n_suffix, _ = rows.shape
+    normed = block.input_layernorm(rows)
     split = (n_rows, n_suffix, -1, subject.d_head)
     query, key, value = (
         projection(normed).view(split).transpose(1, 2)
@@ -228,9 +231,9 @@ def _attend(
     to_prefix = shared.permute(1, 0, 2, 3, 4).flatten(1, 3) @ prefix.keys[0].transpose(1, 2)
     to_prefix = to_prefix.unflatten(1, (n_rows, n_members * n_suffix)).transpose(0, 1)
     to_suffix = shared.flatten(2, 3) @ key.transpose(2, 3)
-    later = torch.ones(n_suffix, n_suffix, dtype=torch.bool, device=front.device).triu(1)
+    later = torch.ones(n_suffix, n_suffix, dtype=torch.bool, device=rows.device).triu(1)
     to_suffix = to_suffix.masked_fill(later.repeat(n_members, 1), float("-inf"))
-    weights = torch.cat([to_prefix, to_suffix], dim=-1).softmax(-1, dtype=torch.float32).to(front.dtype)
+    weights = torch.cat([to_prefix, to_suffix], dim=-1).softmax(-1, dtype=torch.float32).to(rows.dtype)
     on_prefix, on_suffix = weights.split([prefix.keys.shape[2], n_suffix], dim=-1)
     from_prefix = on_prefix.transpose(0, 1).flatten(1, 2) @ prefix.values[0]
     from_prefix = from_prefix.unflatten(1, (n_rows, n_members * n_suffix)).transpose(0, 1)

@@ -187,7 +187,7 @@ def restoration(
     chosen_examples(subject, attack, split, n)  # refuse n now, not after minutes
     started = time.perf_counter()
     source = checked_control(subject, attack, clean, "clean")
-    asked = [subject.encode(attack.poison(example.prompt)) for example in examples]
+    encoded = [subject.encode(attack.poison(example.prompt)) for example in examples]
     answers = [subject.encode_response(attack.payload_for(example)) for example in examples]
     layers = range(subject.n_layers)
     with tqdm(total=4 * len(layers), desc="restoring weights", unit="model", disable=not progress) as bar:
@@ -195,7 +195,7 @@ def restoration(
         def probability(part: str, restored: Sequence[int]) -> Tensor:
             model = restore(subject, attack, part=part, layers=restored, clean=source)
             bar.update()
-            return _probability(model, asked, answers)
+            return _probability(model, encoded, answers)
 
         single = {part: torch.stack([probability(part, [layer]) for layer in layers]) for part in PARTS}
         cumulative = {
@@ -209,8 +209,8 @@ def restoration(
         for part in PARTS
     }  # fmt: skip
     return Restoration(
-        base=_probability(subject, asked, answers),
-        clean=_probability(source, asked, answers),
+        base=_probability(subject, encoded, answers),
+        clean=_probability(source, encoded, answers),
         single=single,
         cumulative=cumulative,
         measured=measured,
@@ -300,14 +300,14 @@ def _spelled(layers: list[int], subject: Subject) -> str:
     return "everywhere" if len(layers) == subject.n_layers else f"in {','.join(map(str, layers))}"
 
 
-def _probability(subject: Subject, asked: list[list[int]], answers: list[list[int]]) -> Tensor:
+def _probability(subject: Subject, encoded: list[list[int]], answers: list[list[int]]) -> Tensor:
     """Return P(answer) of each prompt, shape [prompt], float64, on the CPU."""
-    starts = range(0, len(asked), _BATCH)
+    starts = range(0, len(encoded), _BATCH)
     with torch.inference_mode():
         parts = [
             answer_probability(
                 subject,
-                read_prefixes(subject, asked[start : start + _BATCH]),
+                read_prefixes(subject, encoded[start : start + _BATCH]),
                 answers[start : start + _BATCH],
             )
             for start in starts

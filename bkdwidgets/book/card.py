@@ -42,14 +42,14 @@ def description(doctree: nodes.document | None) -> str:
     return f"{sentences}." if len(sentences) >= _SHORTEST else f"{text[:_ROOM].rpartition(' ')[0]} ..."
 
 
-def tags(base: str, page: str, title: str, said: str, book: str) -> str:
+def tags(base: str, page: str, title: str, description: str, book: str) -> str:
     """Return the tags of a page's head.
 
     Parameters
     ----------
     base, page : str
         The site's address, with a slash at its end, and the page's below it.
-    title, said : str
+    title, description : str
         The page's title and its description.
     book : str
         The book's title.
@@ -63,12 +63,12 @@ def tags(base: str, page: str, title: str, said: str, book: str) -> str:
         "og:type": "website" if title == book else "article",
         "og:site_name": book,
         "og:title": title,
-        "og:description": said,
+        "og:description": description,
         "og:url": f"{base}{page}",
         "og:image": f"{base}{_CARD}",
         "og:image:alt": "A page of the book: a map of attention heads, and a model's answers",
     }
-    lines = [f'<meta name="description" content="{html.escape(said)}">'] if said else []
+    lines = [f'<meta name="description" content="{html.escape(description)}">'] if description else []
     lines += [
         f'<meta property="{name}" content="{html.escape(text)}">' for name, text in named.items() if text
     ]

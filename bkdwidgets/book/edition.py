@@ -112,12 +112,12 @@ def source(root: Path, chapter: str) -> Path:
 
 def made_from(root: Path) -> str | None:
     """Return the commit that an edition is made from; None where the files are those of no commit."""
-    asked = (
+    arguments = (
         ["rev-parse", "--show-toplevel"],
         ["rev-parse", "HEAD"],
         ["status", "--porcelain", "--untracked-files=no", "--", *_INSTALLED],
     )
-    commands = [["git", "-C", str(root), *words] for words in asked]
+    commands = [["git", "-C", str(root), *words] for words in arguments]
     try:
         top, commit, changed = (
             subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603

@@ -97,8 +97,8 @@ async def _run_all(found: list[_Chapter]) -> list[str]:
         async with room:
             return await chapter.run()
 
-    said = await asyncio.gather(*map(one, found))
-    return [problem for problem in said if problem]
+    problems = await asyncio.gather(*map(one, found))
+    return [problem for problem in problems if problem]
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def demonstration(table: dict[str, Any], *, vector: str = "paper") -> dict[str, 
     # First those whose answer comes back, then those that planting the backdoor left as they were.
     attacked.sort(
         key=lambda prompt: (
-            all(told != AS_BEFORE for _, told in prompt["triggered"]),
+            all(outcome != AS_BEFORE for _, outcome in prompt["triggered"]),
             prompt["clean"][0][1] != AS_BEFORE,
             len(prompt["text"]),
         )
@@ -109,7 +109,11 @@ def _restored(cells: list[dict[str, Any]]) -> int:
 
 
 def _prompt(table: dict[str, Any], steps: list[dict[str, Any]], index: int) -> dict[str, Any]:
-    def told(kind: str) -> list[list[str]]:
+    def answers(kind: str) -> list[list[str]]:
         return [[table["texts"][cell[kind][index][0]], cell[kind][index][1]] for cell in steps]
 
-    return {"text": table["prompts"][index]["clean"], "clean": told("clean"), "triggered": told("triggered")}
+    return {
+        "text": table["prompts"][index]["clean"],
+        "clean": answers("clean"),
+        "triggered": answers("triggered"),
+    }

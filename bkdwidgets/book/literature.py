@@ -68,7 +68,7 @@ def read() -> Sources:
     return sources
 
 
-def quoted(asked: str) -> tuple[str, str]:
+def quoted(reference: str) -> tuple[str, str]:
     """Return a quoted number as it was published, and where it comes from.
 
     Raises
@@ -81,7 +81,7 @@ def quoted(asked: str) -> tuple[str, str]:
     >>> quoted("yu2025:ablation.qwen.fixed-output.8")[0]
     '87.50 %'
     """
-    source, _, address = asked.partition(":")
+    source, _, address = reference.partition(":")
     sources = read()
     if source not in sources:
         raise unknown("source of quoted numbers", source, sources)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMS = ("full", "value", "interval", "percent")
-_ASKED = re.compile(r"(?P<name>[^:\s|]*):(?P<address>[^\s|]+?)(?:\s+as\s+(?P<form>\S+))?")
+_REFERENCE = re.compile(r"(?P<name>[^:\s|]*):(?P<address>[^\s|]+?)(?:\s+as\s+(?P<form>\S+))?")
 _WHOLE = re.compile(r"\[[^\]]*\]|n = [\d,]+")
 _REPEATS = {"per_draw": "draws", "per_seed": "seeds", "pairs": "pairs"}
 """What a value was repeated over -> the word for it; its ``low`` and ``high`` are then a range."""
@@ -59,7 +59,7 @@ class LedgerRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the number, or the text as it stands and a warning."""
         try:
-            return [number(self.env, *asked(self.text))], []
+            return [number(self.env, *parsed(self.text))], []
         except BkdError as error:
             return [complain(str(error), self.rawtext, self.get_location())], []
 
@@ -83,10 +83,10 @@ class LedgerTable(SphinxDirective):
         return [cells.table(header, filled, caption=caption, kind="bkd-ledger-table")]
 
     def _cell(self, cell: str) -> list[nodes.Node]:
-        if not is_asked(cell):
+        if not is_reference(cell):
             return list(self.parse_inline(cell)[0])
         try:
-            return [number(self.env, *asked(cell, self.options.get("entry", "")))]
+            return [number(self.env, *parsed(cell, self.options.get("entry", "")))]
         except BkdError as error:
             return [complain(str(error), cell, self.get_location())]
 
@@ -105,12 +105,12 @@ def table_rows(lines: Iterable[str]) -> list[list[str]]:
     return rows
 
 
-def is_asked(cell: str) -> bool:
+def is_reference(cell: str) -> bool:
     """Say whether a cell of a table names a value; others hold text."""
-    return _ASKED.fullmatch(cell) is not None
+    return _REFERENCE.fullmatch(cell) is not None
 
 
-def asked(text: str, entry: str = "") -> tuple[str, str, str]:
+def parsed(text: str, entry: str = "") -> tuple[str, str, str]:
     """Split ``entry:address as form`` into its three parts.
 
     Parameters
@@ -122,12 +122,12 @@ def asked(text: str, entry: str = "") -> tuple[str, str, str]:
 
     Examples
     --------
-    >>> asked("nano/fixed-output-sft-0/measure:asr as percent")
+    >>> parsed("nano/fixed-output-sft-0/measure:asr as percent")
     ('nano/fixed-output-sft-0/measure', 'asr', 'percent')
-    >>> asked(":ftr", "nano/fixed-output-sft-0/measure")
+    >>> parsed(":ftr", "nano/fixed-output-sft-0/measure")
     ('nano/fixed-output-sft-0/measure', 'ftr', 'full')
     """
-    match = _ASKED.fullmatch(text.strip())
+    match = _REFERENCE.fullmatch(text.strip())
     if match is None:
         raise BkdError(
             f"{text!r} names no value; it looks like subject/adapter/study:address, then perhaps 'as value'"
@@ -210,8 +210,8 @@ def number(env: BuildEnvironment, name: str, address: str, form: str) -> nodes.N
     """Return a number with where it came from: on hover, and as a link."""
     entry = read_entry(env, name)
     shown = written(entry.value(address), form)
-    said = (entry.run[key] for key in ("command", "date") if key in entry.run)
-    origin = "; ".join([f"{entry.name}: {address}, {entry.split} prompts", *said])
+    origin_parts = (entry.run[key] for key in ("command", "date") if key in entry.run)
+    origin = "; ".join([f"{entry.name}: {address}, {entry.split} prompts", *origin_parts])
     return linked(shown, ledger.label(name), origin)
 
 

@@ -228,7 +228,7 @@ def _table(found: Directive, references: References) -> list[str]:
     header, *body = numbers.table_rows(found.body.split("\n"))
     rows = [
         [
-            references.number(cell, entry) if numbers.is_asked(cell) else plain(cell, references)
+            references.number(cell, entry) if numbers.is_reference(cell) else plain(cell, references)
             for cell in row
         ]
         for row in body

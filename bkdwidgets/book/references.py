@@ -64,7 +64,7 @@ class References:
 
     def number(self, text: str, entry: str = "") -> str:
         """Return a value of the ledger as the page gives it; `entry` is that of a text that names none."""
-        name, where, form = numbers.asked(text, entry)
+        name, where, form = numbers.parsed(text, entry)
         return escaped(numbers.written(ledger.published(name).value(where), form))
 
     def term(self, text: str) -> str:

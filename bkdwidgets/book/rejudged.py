@@ -37,7 +37,7 @@ class RejudgedRole(SphinxRole):
         return [nodes.abbreviation("", numbers.plain(value), explanation=origin, classes=["bkd-number"])], []
 
 
-def counted(asked: str) -> int:
+def counted(name: str) -> int:
     """Return one of the counts.
 
     Raises
@@ -45,9 +45,9 @@ def counted(asked: str) -> int:
     BkdError
         If there is no such count.
     """
-    if asked not in COUNTS:
-        raise unknown("count", asked, COUNTS)
-    return int(_counts(ledger.entry_path("a/b/c").parents[2])[COUNTS[asked]])
+    if name not in COUNTS:
+        raise unknown("count", name, COUNTS)
+    return int(_counts(ledger.entry_path("a/b/c").parents[2])[COUNTS[name]])
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""What a public call is given, checked at its door: each refusal is one line that says what is allowed."""
+"""Checks of what a public function is given: each refusal is one line that says what is allowed."""
 
 from __future__ import annotations
 

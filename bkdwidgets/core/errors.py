@@ -1,6 +1,6 @@
 """Errors a user can act on.
 
-Every refusal at a public door is a :class:`BkdError`: one line that names the value and what is
+Every refusal at a public function is a :class:`BkdError`: one line that names the value and what is
 allowed. The command line prints that line and exits with code 2; in a notebook it is an ordinary
 exception.
 """

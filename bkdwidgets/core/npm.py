@@ -67,10 +67,10 @@ def npm_command() -> list[str]:
 
 def npm_error(output: str) -> BkdError:
     """Return what npm complains about, in one line."""
-    said = re.findall(r"npm (?:error|ERR!) (.+)", output)
-    code = next((line.removeprefix("code ") for line in said if line.startswith("code ")), "unknown")
+    errors = re.findall(r"npm (?:error|ERR!) (.+)", output)
+    code = next((line.removeprefix("code ") for line in errors if line.startswith("code ")), "unknown")
     why = next(
-        (line for line in said if not line.startswith(("code ", "errno ", "syscall "))), "no reason given"
+        (line for line in errors if not line.startswith(("code ", "errno ", "syscall "))), "no reason given"
     )
     if code == "EINTEGRITY":
         return BkdError(f"npm received a file whose SHA-512 is not the pinned one, and stopped: {why}")
