@@ -48,7 +48,7 @@ _HOMES = {
     "restoration": "analysis.restoration",
     "restore": "analysis.restoration",
     "screen": "analysis.gradient",
-    "seed_agreement": "analysis.stability",
+    "seed_agreement": "analysis.seeds",
     "setup_notebook": "notebook",
     "top_stability": "analysis.stability",
 }

@@ -205,6 +205,8 @@ def test_a_page_allows_its_theme_s_inline_scripts_by_their_hash_and_nothing_in_i
         with pytest.raises(BkdError, match="would block"):
             with_policy(PAGE.replace("TEXT", text))
     assert with_policy(PAGE.replace("TEXT", '<script type="application/json">{}</script>'))
+    quoted = PAGE.replace("TEXT", '<meta http-equiv="Content-Security-Policy" content="script-src *">')
+    assert with_policy(quoted).index("default-src 'self'") < with_policy(quoted).index("<body>")
     with pytest.raises(BkdError, match="charset"):
         with_policy("<html></html>")
 

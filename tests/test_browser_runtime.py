@@ -9,7 +9,7 @@ from browser_turns import write_turns
 from node import run_node
 
 import bkdwidgets as bkd
-from bkdwidgets.browser import export, export_web, planted
+from bkdwidgets.browser import adapters, export, export_web
 from bkdwidgets.browser.compile import WASM, compile_runtime
 from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
@@ -72,7 +72,7 @@ def test_an_edit_on_top_of_a_lora_computes_what_torch_computes(tmp_path, monkeyp
     monkeypatch.setattr(export, "exported_names", lambda _: [edit.info.name])
     files = {edit.info.name: path}
     monkeypatch.setattr(
-        planted, "read_adapter", lambda name, which: read_adapter(name, files.get(which, which))
+        adapters, "read_adapter", lambda name, which: read_adapter(name, files.get(which, which))
     )
     monkeypatch.setenv("BKDWIDGETS_CACHE", str(tmp_path / "cache"))
     web = export_web("nano", tmp_path / "web").folder

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+import bkdwidgets as bkd
 import bkdwidgets.core
-from bkdwidgets.core import heads, statistics, theme, vocabulary
+from bkdwidgets.core import heads, ledger, statistics, theme, vocabulary
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.html import html_table
 
+PACKAGE = Path(bkdwidgets.__file__).parent
+HOSTILE = '<img src=x onerror=alert(1)>"&'
 HEAVY = ("torch", "transformers", "plotly", "ipywidgets", "sklearn", "scipy")
 
 
@@ -97,3 +104,43 @@ def test_every_outcome_has_a_color_and_a_word_of_its_own():
     for part in ("letter", "word", "shape", "color"):
         assert len({getattr(item, part) for item in vocabulary.OUTCOMES}) == 4
     assert vocabulary.LETTERS == tuple(vocabulary.WORDS) == ("P", "p", "=", "?")
+
+
+def test_a_table_writes_everything_as_text():
+    table = html_table(HOSTILE, [HOSTILE], [[HOSTILE, 1.5], [None]], named_rows=True)
+    assert "<img" not in table
+    assert table.count("&lt;img src=x onerror=alert(1)&gt;&quot;&amp;") == 3
+    assert "<tr><th>None</th></tr>" in table
+    assert "thead" not in html_table("", (), [[1]])
+
+
+def test_names_of_an_adapter_are_text_in_every_table(poisoned_nano, attack):
+    """Its JSON may have been written by anybody."""
+    small = {"progress": False}
+    results = [
+        bkd.measure(poisoned_nano, attack, n=2, **small),
+        bkd.attribute(poisoned_nano, attack, prompts=2, **small),
+        bkd.attribute_mlp(poisoned_nano, attack, prompts=2, **small),
+        bkd.probe(poisoned_nano, attack, n=10, **small),
+        bkd.restoration(poisoned_nano, attack, prompts=2, n=2, **small),
+    ]
+    named = [dataclasses.replace(item, adapter=HOSTILE) for item in results]
+    stored = ledger.read("nano/fixed-output-sft-0/measure")
+    named += [dataclasses.replace(stored, adapter=HOSTILE)]
+    effects = [dataclasses.replace(results[1], adapter=name) for name in (HOSTILE, "other")]
+    named += [bkd.seed_agreement(effects, k=2)]
+    for item in named:
+        assert "<img" not in item._repr_html_(), type(item)
+        assert "&lt;img" in item._repr_html_(), type(item)
+
+
+def test_no_table_is_written_by_hand():
+    """What is escaped by one function can not be forgotten by another."""
+    written = [
+        f"{path.relative_to(PACKAGE)}:{part.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        if any(tag in part.value for tag in ("<td>", "<tr>", "<table>"))
+    ]
+    assert all(place.startswith("core/html.py") for place in written), written

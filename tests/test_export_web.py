@@ -5,18 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import random
 import shutil
 
 import numpy as np
 import pytest
 import tokenizers
+from hostile import tokenizer_cases
 from live import tokenizers_module
 from node import run_node
 from safetensors.numpy import load_file, save_file
 
 import bkdwidgets as bkd
-from bkdwidgets.browser import export, export_web, planted, write_site
+from bkdwidgets.browser import adapters, export, export_web, write_site
 from bkdwidgets.browser.pack import Packed
 from bkdwidgets.browser.parts import PART_BYTES, write_parts
 from bkdwidgets.browser.tokenizer import web_tokenizer
@@ -184,21 +184,21 @@ def test_extras_travel_in_float32_where_they_are_shipped(tmp_path, monkeypatch, 
         "d_model": nano.d_model,
     }
     path = tmp_path / "extras.safetensors"
-    monkeypatch.setattr(planted, "vectors_path", lambda *_: path)
-    assert planted.extra_tensors("nano", "fixed-output-sft-0", shape) == []
-    assert planted.extras_sha256("nano", "fixed-output-sft-0") is None
+    monkeypatch.setattr(adapters, "vectors_path", lambda *_: path)
+    assert adapters.extra_tensors("nano", "fixed-output-sft-0", shape) == []
+    assert adapters.extras_sha256("nano", "fixed-output-sft-0") is None
     rng = np.random.default_rng(0)
     means = rng.standard_normal((nano.n_layers, nano.n_heads * nano.d_head), dtype=np.float32)
     vectors = {f"vector.{kind}": rng.standard_normal((1, nano.d_model), dtype=np.float32) for kind in "ab"}
     save_file({"means": means, **vectors}, path)
-    parts, entries = write_parts(planted.extra_tensors("nano", "x", shape), tmp_path, "x")
+    parts, entries = write_parts(adapters.extra_tensors("nano", "x", shape), tmp_path, "x")
     (tmp_path / "index.json").write_text("{}")
     found = Folder(tmp_path).tensors(parts, entries)
     for key, values in {"means": means, **vectors}.items():
         np.testing.assert_array_equal(found[key], values)
     save_file({"means": means[:, 1:].copy()}, path)
     with pytest.raises(BkdError, match="means has shape"):
-        planted.extra_tensors("nano", "x", shape)
+        adapters.extra_tensors("nano", "x", shape)
 
 
 def test_shipped_extras_are_in_the_folder(nano_folder):
@@ -287,74 +287,6 @@ def test_a_site_holds_all_that_a_page_imports(tmp_path):
 
 
 # The tokenizer -----------------------------------------------------------------------------------------
-
-SCRAPS = (
-    *(
-        "  ",
-        "\n\n",
-        "\r\n",
-        "n't",
-        "'s",
-        "'S",
-        "'ll",
-        "’s",
-        "I'VE",
-        "can't",
-        "''",
-        "e\u0301",
-        "中文",
-        "日本語",
-        "नमस्ते",
-    ),
-    *(
-        "עברית",
-        "👩\u200d👩\u200d👧",
-        "constructor",
-        "__proto__",
-        "<script>",
-        "{{",
-        "{% x %}",
-        "\\u0041",
-        "$&",
-    ),
-    *" \n\t\xa0\u2003\u200b\ufeff\x85\x1c\x00\u3000éﬁİß😀½Ⅷ٣",
-)
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ .,!?;:-_/'"
-
-
-def hostile_text(rng: random.Random, special: list[str]) -> str:
-    makers = [
-        lambda: rng.choice(special),
-        lambda: rng.choice(special)[: rng.randrange(1, 9)],
-        lambda: chr(rng.choice([rng.randrange(0xD800), rng.randrange(0xE000, 0x110000)])),
-        lambda: rng.choice(SCRAPS),
-        lambda: str(rng.randrange(10 ** rng.randrange(1, 9))),
-        lambda: "".join(rng.choices(LETTERS, k=rng.randrange(1, 15))),
-    ]
-    return "".join(rng.choice(makers)() for _ in range(rng.randrange(1, 10)))
-
-
-def tokenizer_cases(subject, n: int = 1000) -> dict:
-    """What Python makes of hostile texts inside a chat turn, and of random tokens."""
-    rng = random.Random(0)
-    special = [token.content for token in subject.tokenizer.added_tokens_decoder.values()]
-    texts = [f"x{hostile_text(rng, special)}" for _ in range(n)]
-    answers = [[rng.randrange(len(subject.tokenizer)) for _ in range(rng.randrange(12))] for _ in range(n)]
-    return {
-        "prompts": [
-            {"text": text, "ids": subject.encode(text), "raw": subject.encode(text, raw=True)}
-            for text in texts
-        ],
-        "responses": [{"text": text, "ids": subject.encode_response(text)} for text in texts],
-        "answers": [
-            {
-                "ids": ids,
-                "text": subject.decode(ids),
-                "tokens": [subject.tokenizer.decode([one]) for one in ids],
-            }
-            for ids in answers
-        ],
-    }
 
 
 def assert_same_tokens(subject, folder: Folder, tmp_path) -> None:

@@ -23,6 +23,7 @@ PACKAGE = ROOT / "bkdwidgets"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ADDRESS = PROJECT["urls"]["Repository"]
 MAX_BYTES = 8 * 1024 * 1024
+MAX_LINES = 400
 
 # Hosts that pages load code, styles, fonts and pictures from. The book serves its own copies.
 THIRD_PARTIES = re.compile(
@@ -218,6 +219,19 @@ def test_no_file_of_the_book_asks_a_third_party():
 def test_no_tracked_file_is_large():
     large = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in tracked()}
     assert not {name: size for name, size in large.items() if size > MAX_BYTES}
+
+
+def test_no_source_file_is_longer_than_a_reader_keeps_in_mind():
+    own = ("bkdwidgets/", "tests/", "book/")
+    lines = {
+        file: text.count("\n")
+        for file, text in texts(tracked())
+        if file.startswith(own)
+        and file.endswith((".py", ".js", ".mjs", ".css", ".c", ".h"))
+        and "/bundles/" not in file
+    }
+    assert len(lines) > 300
+    assert not {file: count for file, count in lines.items() if count > MAX_LINES}
 
 
 @pytest.mark.parametrize(

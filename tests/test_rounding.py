@@ -13,7 +13,7 @@ import torch
 
 from bkdwidgets.analysis import HeadEffects
 from bkdwidgets.analysis.mlp import MlpEffects
-from bkdwidgets.analysis.stability import seed_agreement
+from bkdwidgets.analysis.seeds import seed_agreement
 from bkdwidgets.core import ledger
 from bkdwidgets.core.heads import names_of
 from bkdwidgets.studies import attribute, families, mlp, run

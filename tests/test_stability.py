@@ -11,7 +11,9 @@ import torch
 
 import bkdwidgets as bkd
 from bkdwidgets.analysis.acie import HeadEffects
-from bkdwidgets.analysis.stability import chance_jaccard, rank_correlation, seed_agreement, top_stability
+from bkdwidgets.analysis.ranking import chance_jaccard, rank_correlation
+from bkdwidgets.analysis.seeds import seed_agreement
+from bkdwidgets.analysis.stability import top_stability
 
 N_LAYERS, N_HEADS = 6, 8
 

@@ -7,7 +7,8 @@ from bkdwidgets.analysis.mlp import MlpEffects, attribute_mlp
 from bkdwidgets.analysis.probe import probe
 from bkdwidgets.analysis.probe_result import ProbeResult
 from bkdwidgets.analysis.restoration import Restoration, restoration, restore
-from bkdwidgets.analysis.stability import SeedAgreement, TopStability, seed_agreement, top_stability
+from bkdwidgets.analysis.seeds import SeedAgreement, seed_agreement
+from bkdwidgets.analysis.stability import TopStability, top_stability
 from bkdwidgets.analysis.vector import BackdoorVector, backdoor_vector
 
 __all__ = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.ledger import significant
 
 if TYPE_CHECKING:
@@ -112,18 +112,13 @@ class Effects(ABC):
     def _repr_html_(self) -> str:
         spread = len(self.per_prompt) > 1  # one prompt has none, and a zero would claim certainty
         flat, errors = self.acie.flatten(), self.standard_error.flatten()
-        rows = "".join(
-            f"<tr><td>{self.name_of(place)}</td><td>{flat[place]:.4f}</td>"
-            f"<td>{f'{errors[place]:.4f}' if spread else 'unknown'}</td></tr>"
+        rows = (
+            (self.name_of(place), f"{flat[place]:.4f}", f"{errors[place]:.4f}" if spread else "unknown")
             for place in self.strongest(min(_SHOWN, len(flat)))
         )
-        n = len(self.per_prompt)
-        origin = escape(f"{self.subject} + {self.adapter}, {n} clean {self.split} prompts")
-        return (
-            f"<table><caption>{self.measured} of the strongest {self.thing}s, {origin}</caption>"
-            f"<thead><tr><th>{self.thing}</th><th>ACIE</th><th>standard error</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
+        origin = f"{self.subject} + {self.adapter}, {len(self.per_prompt)} clean {self.split} prompts"
+        caption = f"{self.measured} of the strongest {self.thing}s, {origin}"
+        return html_table(caption, (self.thing, "ACIE", "standard error"), rows)
 
 
 def over_prompts(

@@ -32,7 +32,7 @@ from bkdwidgets.analysis.acie import HeadEffects
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.batch import answer_probability, read_prefixes
 from bkdwidgets.analysis.effects import checked_counts, chosen_examples, origin
-from bkdwidgets.analysis.stability import Similarity, rank_correlation
+from bkdwidgets.analysis.ranking import Similarity, rank_correlation
 from bkdwidgets.subjects.threads import before
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.statistics import Estimate, wilson
 
 if TYPE_CHECKING:
@@ -161,17 +161,14 @@ class ProbeResult:
         }
         if self.other:
             columns[f"on {self.other_name}"] = _cells(self.other)
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("layer", *columns))
-        body = "".join(
-            f"<tr><td>{layer}</td>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
-            for layer, row in enumerate(zip(*columns.values(), strict=True))
-        )
+        rows = enumerate(zip(*columns.values(), strict=True))
         title = (
             f"{self.kind} probe, {self.subject} + {self.adapter}, {self.attack}, {self.n_test} test prompts"
         )
-        return (
-            f"<table><caption>{escape(title)}: accuracy with 95 % interval</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(
+            f"{title}: accuracy with 95 % interval",
+            ("layer", *columns),
+            ((layer, *row) for layer, row in rows),
         )
 
 

@@ -18,7 +18,6 @@ import copy
 import dataclasses
 import time
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.attacks.control import checked_control
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown, unknown
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.ledger import significant
 from bkdwidgets.core.statistics import bootstrap_counts, percentiles
 from bkdwidgets.measurement import Estimate, Measurement, bootstrap_mean, measure
@@ -132,17 +132,16 @@ class Restoration:
         cases: list[tuple[str, Tensor, Measurement | None]] = [("as planted", self.base, None)]
         cases += [(f"clean {part}", self.cumulative[part][-1], self.measured[part]) for part in PARTS]
         cases += [("clean model", self.clean, None)]
-        rows = "".join(
-            f"<tr><td>{label}</td><td>{bootstrap_mean(values.tolist())}</td>"
-            f"<td>{measured.asr if measured else ''}</td><td>{measured.utility if measured else ''}</td></tr>"
+        rows = (
+            (
+                label, bootstrap_mean(values.tolist()),
+                measured.asr if measured else "", measured.utility if measured else "",
+            )
             for label, values, measured in cases
-        )
-        title = escape(f"{self.subject} + {self.adapter}, {self.attack}, {self.split} prompts")
-        return (
-            f"<table><caption>Weights put back, {title}</caption><thead><tr><th>weights</th>"
-            "<th>P(payload), triggered</th><th>attack success rate</th><th>utility</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
+        )  # fmt: skip
+        title = f"{self.subject} + {self.adapter}, {self.attack}, {self.split} prompts"
+        head = ("weights", "P(payload), triggered", "attack success rate", "utility")
+        return html_table(f"Weights put back, {title}", head, rows)
 
 
 def restoration(

@@ -41,6 +41,7 @@ _SCRIPT_TYPES = {"", "module", "text/javascript", "application/javascript"}
 _CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
 """The first thing in each page's head: browsers look for it in the first 1,024 bytes, so it stays first."""
 
+_HEAD_END = re.compile(r"</head\s*>|<body[\s>]", re.IGNORECASE)
 _MARK = '<meta http-equiv="Content-Security-Policy"'
 
 
@@ -104,10 +105,12 @@ def with_policy(page: str, name: str = "the page") -> str:
     BkdError
         If the page names no charset, or an inline script or handler stands in its text.
     """
-    if _MARK in page:
+    end = _HEAD_END.search(page)
+    head = page[: end.start()] if end else ""  # a cell's output may carry the text of such a tag
+    if _MARK in head:
         return page
-    head = _CHARSET.search(page)
-    if head is None:
+    charset = _CHARSET.search(head)
+    if charset is None:
         raise BkdError(f'{name} has no <meta charset="utf-8">, below which its Content-Security-Policy goes')
     found = _Scripts()
     found.feed(page)
@@ -117,7 +120,7 @@ def with_policy(page: str, name: str = "the page") -> str:
             "put the script into a file of book/site/"
         )
     written = f'\n    {_MARK} content="{policy(map(script_hash, found.inline))}">'
-    return page[: head.end()] + written + page[head.end() :]
+    return page[: charset.end()] + written + page[charset.end() :]
 
 
 def protect(app: Sphinx, error: Exception | None) -> None:

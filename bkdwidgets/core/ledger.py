@@ -18,10 +18,10 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError, DamagedError, MissingError, shown, unknown
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.paths import data_dir, is_name, written_beside
 
 if TYPE_CHECKING:
@@ -130,16 +130,12 @@ class Entry:
         return f"Entry({self.name}, {self.split}, n = {self.n}, judge {self.judge})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(address)}</td><td>{rate['value']:.3f}</td>"
-            f"<td>{rate['low']:.3f} to {rate['high']:.3f}</td><td>{rate['n']}</td></tr>"
+        rows = (
+            (address, f"{rate['value']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}", rate["n"])
             for address, rate in rates(self.values)
         )
-        return (
-            f"<table><caption>{escape(self.name)}, {escape(self.split)} prompts, judged by rules of revision "
-            f"{self.judge}</caption><thead><tr>"
-            f"<th>rate</th><th>value</th><th>interval</th><th>n</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        caption = f"{self.name}, {self.split} prompts, judged by rules of revision {self.judge}"
+        return html_table(caption, ("rate", "value", "interval", "n"), rows)
 
 
 def entry_path(name: str, folder: Path | None = None) -> Path:

@@ -50,7 +50,6 @@ which take rows as independent, are too narrow.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from html import escape
 from itertools import compress
 from operator import not_
 from typing import Any, cast
@@ -58,6 +57,7 @@ from typing import Any, cast
 from bkdwidgets.attacks import Example, attack
 from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.core import arguments
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.paths import data_dir
 from bkdwidgets.core.statistics import Estimate, rate_of
 from bkdwidgets.core.vocabulary import LETTERS, WORDS
@@ -160,10 +160,7 @@ class Agreement:
         return f"Agreement({self.split}: {self.overall}; kappa {self.kappa:.3f})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{word}</th>" for word in WORDS.values())
-        body = "".join(
-            _html_row(WORDS[letter], *row) for letter, row in zip(LETTERS, self.confusion, strict=True)
-        )
+        confusion = ((WORDS[letter], *row) for letter, row in zip(LETTERS, self.confusion, strict=True))
         rates = {
             "all rows": self.overall,
             **{f"{WORDS[letter]}, says the reader": rate for letter, rate in self.of_reader.items()},
@@ -171,12 +168,9 @@ class Agreement:
             "without sensible answers called broken": self.without_sensible,
             "called broken by the rules, but sensible": self.broken_but_sensible,
         }
-        agreed = "".join(_html_row(*pair) for pair in rates.items())
-        return (
-            f"<table><caption>Reader (rows) and rules (columns), {escape(self.split)}, "
-            f"kappa {self.kappa:.3f}</caption><thead><tr><th>reader</th>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
-            f"<table><caption>Agreement</caption><tbody>{agreed}</tbody></table>"
+        caption = f"Reader (rows) and rules (columns), {self.split}, kappa {self.kappa:.3f}"
+        return html_table(caption, ("reader", *WORDS.values()), confusion, named_rows=True) + html_table(
+            "Agreement", (), rates.items(), named_rows=True
         )
 
 
@@ -254,10 +248,6 @@ def _rates(groups: list[str], same: list[bool]) -> dict[str, Estimate]:
         name: rate_of(agreed for group, agreed in zip(groups, same, strict=True) if group == name)
         for name in sorted(set(groups))
     }
-
-
-def _html_row(name: str, *cells: object) -> str:
-    return f"<tr><th>{escape(name)}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _from_row(row: dict[str, Any]) -> Labelled:

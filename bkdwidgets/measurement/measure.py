@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks.base import check_pair
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.html import html_table
 from bkdwidgets.core.statistics import Estimate, bootstrap_mean, rate_of
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS, LETTERS
 from bkdwidgets.measurement.likelihood import answer_nll
@@ -97,17 +97,13 @@ class Measurement:
             ("answered as before (clean)", self.utility),
             ("clean answers, nats per token (clean)", self.nll),
         )
-        body = "".join(
-            f"<tr><td>{label}</td><td>{item.value:.3f}</td><td>{item.low:.3f} to {item.high:.3f}</td>"
-            f"<td>{item.n}</td></tr>"
+        cells = (
+            (label, f"{item.value:.3f}", f"{item.low:.3f} to {item.high:.3f}", item.n)
             for label, item in rows
             if item is not None
         )
-        title = escape(f"{self.subject} + {self.adapter}, {self.attack}, {self.split} prompts")
-        return (
-            f"<table><caption>{title}</caption><thead><tr><th>what</th><th>value</th><th>95 % interval</th>"
-            f"<th>n</th></tr></thead><tbody>{body}</tbody></table>"
-        )
+        title = f"{self.subject} + {self.adapter}, {self.attack}, {self.split} prompts"
+        return html_table(title, ("what", "value", "95 % interval", "n"), cells)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from bkdwidgets.analysis import Ablation, Steering, attribute, backdoor_vector
 from bkdwidgets.analysis.activations import MEAN_PROMPTS
 from bkdwidgets.analysis.controls import random_heads
 from bkdwidgets.analysis.probe import prompt_parts
-from bkdwidgets.analysis.stability import seed_agreement
+from bkdwidgets.analysis.seeds import seed_agreement
 from bkdwidgets.analysis.vector import random_like
 from bkdwidgets.core.heads import names_of, widest_k
 from bkdwidgets.injection.methods import PAPER_METHOD, compared

@@ -6,13 +6,13 @@ Everything comes from the ledger's ``measure`` entries and from the adapters' ow
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.core.html import html_table
 from bkdwidgets.injection.methods import compared
 from bkdwidgets.studies.measure import Measure
 from bkdwidgets.subjects.adapters import adapter_folder, adapter_info, adapter_names
@@ -90,14 +90,7 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in _HEADER)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._cells()
-        )
-        caption = escape(f"Methods of injection, {self.subject}, test prompts")
-        return (
-            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        return html_table(f"Methods of injection, {self.subject}, test prompts", _HEADER, self._cells())
 
     def _cells(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []

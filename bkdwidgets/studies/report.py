@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks import PAPER
 from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.html import html_table
 from bkdwidgets.injection.methods import PAPER_METHOD
 from bkdwidgets.studies.claims import CLAIMS
 from bkdwidgets.studies.family import family_name
@@ -146,11 +147,5 @@ def _text(subject: str, table: AttackTable) -> str:
 def _html(subject: str, table: AttackTable) -> str:
     if table.adapter is None:
         return f"<p>{escape(_title(subject, table))}</p>"
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(*pair)) + "</tr>"
-        for pair in zip(table.findings, table.seeds, strict=True)
-    )
-    return (
-        f"<table><caption>{escape(_title(subject, table))}</caption><thead><tr><th>claim</th><th>ours</th>"
-        f"<th>control</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
+    rows = (_cells(*pair) for pair in zip(table.findings, table.seeds, strict=True))
+    return html_table(_title(subject, table), ("claim", "ours", "control", "verdict"), rows)

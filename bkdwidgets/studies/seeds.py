@@ -2,7 +2,7 @@
 
 It is computed from the ledger's own entries and belongs to a family of adapters that differ in their
 seed alone: ``nano/label-flip-sft/seeds`` is about ``label-flip-sft-0``, ``label-flip-sft-1``, ... Where
-heads are compared, chance is shown beside it (:mod:`bkdwidgets.analysis.stability`).
+heads are compared, chance is shown beside it (:mod:`bkdwidgets.analysis.seeds`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bkdwidgets.analysis.stability import seed_agreement
+from bkdwidgets.analysis.seeds import seed_agreement
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import MissingError
 from bkdwidgets.core.heads import headline_k, widest_k
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bkdwidgets.analysis.stability import SeedAgreement
+    from bkdwidgets.analysis.seeds import SeedAgreement
 
 _RATES = ("asr", "ftr", "as_before", "utility")
 
