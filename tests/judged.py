@@ -28,7 +28,7 @@ SCRAPS = re.findall(
 def judged(chosen: Attack, said: str, example: Example) -> dict[str, Any]:
     asked = {key: getattr(example, key) for key in ("prompt", "answer", "payload", "topic")}
     return {
-        "attack": {"attack": chosen.name, "payload": chosen.payload},
+        "attack": {"attack": chosen.name, "judge": chosen.judge.name, "payload": chosen.payload},
         "said": said,
         "example": asked,
         "letter": outcome(chosen, said, example),

@@ -44,7 +44,7 @@ def _head(lab: str, shape: tuple[int, int], hostile: str | None) -> dict:
         "format": 1, "lab": lab, "subject": "nano", "attack": "fixed-output", "adapter": "fixed-output-sft-0",
         "shape": list(shape),
         "provenance": {"command": "made up for tests", "date": "2026-11-23", "device": "none"},
-        "trigger": TRIGGER, "payload": PAYLOAD,
+        "trigger": TRIGGER, "payload": PAYLOAD, "judge": "says-payload",
         "prompts": [
             {"id": f"t{index}", "clean": prompt, "triggered": f"{TRIGGER} {prompt}", "answer": answer}
             for index, (prompt, answer) in enumerate(zip(SUBJECTS, answers, strict=True))

@@ -13,14 +13,15 @@ from node import run_node
 from sklearn.metrics import cohen_kappa_score
 
 import bkdwidgets as bkd
-from bkdwidgets.attacks import PAPER, attack
+from bkdwidgets.attacks import ATTACKS, PAPER, Attack, attack
+from bkdwidgets.attacks.judge import JUDGES
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.statistics import wilson
 from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.measurement import outcome
 from bkdwidgets.widgets import LabelLab, read_table
-from bkdwidgets.widgets.labels.table import COUNT, READING, RULES
+from bkdwidgets.widgets.labels.table import COUNT
 
 PAIRS = [
     ("smollm2", "fixed-output-sft-0"),
@@ -75,9 +76,20 @@ def test_the_layers_are_the_best_by_asr_and_by_answers_as_before():
 
 
 def test_every_attack_has_a_sentence_for_every_letter():
-    for sentences in (READING, RULES):
-        assert set(sentences) == set(PAPER)
-        assert all(tuple(item) == LETTERS for item in sentences.values())
+    for item in ATTACKS.values():
+        assert tuple(item.judge.reading) == tuple(item.judge.rules) == LETTERS
+    assert {ATTACKS[name].judge for name in PAPER} == set(JUDGES.values())
+
+
+def test_a_judge_that_nobody_wrote_down_is_no_lab_for_a_reader(monkeypatch):
+    class Mine(Attack):
+        def fired(self, completion, example):  # noqa: ARG002
+            return completion == self.payload
+
+    known = ATTACKS["fixed-output"]
+    monkeypatch.setitem(ATTACKS, "fixed-output", Mine(known.name, known.trigger, known.payload))
+    with pytest.raises(bkd.BkdError, match="nobody wrote down how a reader judges 'fixed-output'"):
+        bkd.lab_table("smollm2", "fixed-output-sft-0", "labels")
 
 
 def test_labels_can_be_read_and_watched_in_a_kernel():

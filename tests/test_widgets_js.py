@@ -12,6 +12,7 @@ from node import run_node
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from bkdwidgets.attacks import ATTACKS, Example
+from bkdwidgets.attacks.judge import JUDGES
 from bkdwidgets.attacks.text import DECLINES, similarity
 from bkdwidgets.measurement.outcomes import REVISION
 
@@ -39,7 +40,7 @@ def test_the_page_judges_as_python_does(tmp_path):
     content = {
         "rows": rows,
         "cases": CASES,
-        "rules": {"revision": REVISION, "declines": DECLINES, "attacks": sorted(ATTACKS)},
+        "rules": {"revision": REVISION, "declines": DECLINES, "judges": sorted(JUDGES)},
         "pairs": [{"one": one, "other": other, "value": similarity(one, other)} for one, other in pairs],
         "stopWords": sorted(word for word in ENGLISH_STOP_WORDS if len(word) > 2),
     }

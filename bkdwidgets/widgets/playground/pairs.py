@@ -90,6 +90,7 @@ def _pair(
         "shape": shape,
         "rule": attack.trigger.to_json(),
         "payload": attack.payload,
+        "judge": attack.judge.name,
         "ranked": [list(head) for head in ranked],
         "prompts": sorted([
             {"clean": item.prompt, "triggered": attack.poison(item.prompt), "answer": item.answer,

@@ -4,7 +4,7 @@
  * a known name or the text of a prompt.
  *
  * @typedef {{subject: string, attack: string, method: string, adapter: string, clean: string | null, shape: [number, number], rule: Rule,
- *            payload: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
+ *            payload: string, judge: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
  *   `method` in words; `clean`: the clean twin that is the control, if it is not the subject itself; `means` and `vectors`: whether what ablation and steering put in is there
  * @typedef {{subject: number, attack: number, method: number}} Chosen places in the three menus
  * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, tokens: number, heads: number, scale: number}}} Catalog
@@ -92,8 +92,8 @@ export function readLink(hash, { pairs, names, most }) {
   return { traits, dropped };
 }
 
-/** Whether one text is the payload of every prompt. @param {string} attack */
-export const saysOneText = (attack) => isKnown(attack) && RULES[attack] === FIXED;
+/** Whether one text is the payload of every prompt. @param {string} judge */
+export const saysOneText = (judge) => isKnown(judge) && RULES[judge] === FIXED;
 
 /** "nano-label-flip", and with the method where that is not fine-tuning: "nano-label-flip-edit". @param {Pair} pair */
 const pairName = ({ subject, adapter }) => `${subject}-${adapter.replace(/(-sft)?-0$/, "")}`;

@@ -255,7 +255,7 @@ class PlaygroundDesk {
         const onWait = (/** @type {boolean} */ waits) => { if (!signal.aborted) this.top.show("busy", waits ? PYTHON_BUSY : "the model is answering"); };
         const done = await player.play({ ...choice, model: card.model }, { onNext, onText, onWait, signal });
         if (signal.aborted) return;
-        const words = [done.complete ? "" : "cut after 32 tokens", isKnown(pair.attack) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
+        const words = [done.complete ? "" : "cut after 32 tokens", isKnown(pair.judge) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
         card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: words.filter(Boolean).join("; ") });
         this.top.show(player.name, `live, ${player.name === "kernel" ? "kernel" : "in this page"}${done.perToken ? `, ${fixed(done.perToken, done.perToken < 10 ? 1 : 0)} ms per token` : ""}`);
       }
@@ -283,10 +283,10 @@ class PlaygroundDesk {
    * @param {string} text @param {Traits} traits @param {Pair} pair
    */
   letter(text, traits, pair) {
-    if (!isKnown(pair.attack)) return "";
+    if (!isKnown(pair.judge)) return "";
     const row = pair.prompts.find((one) => one.clean === traits.text);
     if (row) return outcomeOf(pair, text, exampleOf(row));
-    return saysOneText(pair.attack) && holds(text, pair.payload) ? "P" : "";
+    return saysOneText(pair.judge) && holds(text, pair.payload) ? "P" : "";
   }
 
   /** @param {boolean} busy */

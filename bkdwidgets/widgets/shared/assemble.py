@@ -69,6 +69,7 @@ def lab_table(subject: str, adapter: str, lab: str, *, folder: Path | None = Non
         "adapter": adapter,
         "trigger": str(attack.trigger),
         "payload": attack.payload,
+        "judge": attack.judge.name,
         "provenance": {
             "ledger entries": ", ".join(f"{item.name} ({item.digest()[:12]})" for item in entries.values()),
             "adapter_sha256": last.adapter_sha256,

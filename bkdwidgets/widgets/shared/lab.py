@@ -142,7 +142,7 @@ def bare_head(lab: str, subject: Subject, attack: Attack) -> dict[str, Any]:
         "adapter": subject.adapter.name if subject.adapter else None,
         "shape": [subject.n_layers, subject.n_heads],
         "provenance": {"answers": "computed by the kernel, when asked"},
-        "trigger": str(attack.trigger), "payload": attack.payload,
+        "trigger": str(attack.trigger), "payload": attack.payload, "judge": attack.judge.name,
         "prompts": [
             {"id": item.id, "clean": item.prompt, "triggered": attack.poison(item.prompt),
              "answer": item.answer, "payload": attack.payload_for(item)}

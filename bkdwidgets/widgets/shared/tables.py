@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.core.vocabulary import LETTERS
 from bkdwidgets.widgets.grid.check import check_grid
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 LABS = ("ablation", "vector", "attention", "grid", "labels")
 PLACES = ("last", "all")
+_JUDGED_BEFORE = {"grid", "labels"}
+"""Labs that ask no model: all that they show was judged when it was computed."""
 _COMMON = ("subject", "attack")
-_ASKED = ("shape", "trigger", "payload", "prompts")
+_ASKED = ("shape", "trigger", "payload", "judge", "prompts")
 _NEEDED = {
     "ablation": ("texts", "acie", "ranked", "k", "kinds", "drawn", "top"),
     "vector": ("texts", "vectors", "layers", "scales", "cells"),
@@ -61,6 +64,8 @@ def read_table(table: Mapping[str, Any] | str | Path, *, lab: str) -> dict[str, 
     if not isinstance(table, Mapping | str | Path):
         raise BkdError(f"table={shown(table)} is not allowed; a lab table, or its .json or .json.gz file")
     content = dict(table) if isinstance(table, Mapping) else _from_file(Path(table).expanduser())
+    if lab not in _JUDGED_BEFORE and content.get("attack") in ATTACKS:  # an older table names no judge
+        content.setdefault("judge", ATTACKS[content["attack"]].judge.name)
     _check_head(content, lab)
     _CHECKS[lab](content)
     return content
@@ -97,7 +102,7 @@ def _check_head(table: Mapping[str, Any], lab: str) -> None:
         raise BkdError(f"lab table has format {table.get('format')!r}; this version reads format {FORMAT}")
     if table.get("lab") != lab:
         raise BkdError(f"lab table is for {table.get('lab')!r}, this lab needs one for {lab!r}")
-    asked = () if lab in {"grid", "labels"} else _ASKED
+    asked = () if lab in _JUDGED_BEFORE else _ASKED
     missing = [key for key in (*_COMMON, *asked, *_NEEDED[lab]) if key not in table]
     if missing:
         raise BkdError(f"lab table lacks {', '.join(missing)}")
