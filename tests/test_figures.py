@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import html
 import json
 import re
@@ -16,7 +17,8 @@ import bkdwidgets as bkd
 from bkdwidgets import figures
 from bkdwidgets.core import ledger, theme
 from bkdwidgets.figures import template
-from bkdwidgets.figures.entries import SHOWS
+from bkdwidgets.figures.entries import shows
+from bkdwidgets.studies import studies
 
 MEASURE = "nano/fixed-output-sft-0/measure"
 NASTY = "<script>alert(1)</script><b>&\"'"
@@ -24,7 +26,7 @@ PUBLISHED = ledger.entry_path(MEASURE).parents[2]
 DRAWN = [
     (name, show)
     for name in ledger.names()
-    for show in SHOWS.get(name.rpartition("/")[2], ())
+    for show in shows().get(name.rpartition("/")[2], ())
     if not re.search(r"-[1-9]\d*/", name)  # the other seeds hold the same studies again
 ]
 
@@ -57,13 +59,35 @@ def test_every_stored_entry_draws(name, show):
 
 def test_every_study_with_a_figure_is_drawn_from_something_stored():
     drawn = {name.rpartition("/")[2] for name, _ in DRAWN}
-    assert drawn >= set(SHOWS)
+    assert drawn >= set(shows())
 
 
-def test_the_docstring_names_every_show():
-    said = " ".join(figures.figure.__doc__.split())
-    for study, shows in SHOWS.items():
-        assert f"``{study}``: {', '.join(shows)}." in said
+@pytest.mark.parametrize("study", shows())
+def test_a_word_that_is_not_known_is_refused_with_every_one_that_is(study):
+    name = next(name for name, _ in DRAWN if name.endswith(f"/{study}"))
+    with pytest.raises(bkd.BkdError, match=f"known: {', '.join(shows()[study])}$"):
+        bkd.figure(name, show="tea")
+
+
+def test_what_is_drawn_is_a_study():
+    assert set(shows()) <= set(studies())
+
+
+def test_a_figure_is_one_file(home, tmp_path, monkeypatch):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/tea.py").write_text(
+        "from bkdwidgets.figures import drawing, outcomes\nSHOWS = {'tea': {'cup': outcomes.measured}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path / "more")])
+    entry = dataclasses.replace(ledger.read(MEASURE, PUBLISHED), study="tea")
+    ledger.write(entry)
+    shows.cache_clear()
+    try:
+        assert bkd.figure(entry.name).show == "cup"
+    finally:
+        shows.cache_clear()
+        sys.modules.pop("bkdwidgets.figures.tea")
 
 
 def test_the_first_show_is_the_default():
@@ -76,7 +100,7 @@ def test_the_first_show_is_the_default():
         ("nano/fixed-output-sft-0/mesure", {}, f"known: {MEASURE}"),
         ("nano/measure", {}, "subject/adapter/study"),
         (7, {}, "subject/adapter/study"),
-        ("nano/fixed-output-sft-0/lab-vector", {}, "has no figure; known: measure, probe"),
+        ("nano/fixed-output-sft-0/lab-vector", {}, "has no figure; known: ablation, "),
         (MEASURE, {"show": "heat"}, "unknown show of measure 'heat'; known: outcomes"),
         (MEASURE, {"where": "all"}, "'where'; known: none"),
         ("nano/fixed-output-sft-0/ablation", {"where": "first"}, "'first'; known: last, all"),
@@ -125,7 +149,7 @@ def test_poison_is_drawn_over_counts_and_steps(home):
     stored = ledger.read(MEASURE, PUBLISHED)
     entry = ledger.Entry(**{**vars(stored), "study": "poison", "values": values})
     ledger.write(entry)
-    for show in SHOWS["poison"]:
+    for show in shows()["poison"]:
         drawn = bkd.figure(entry.name, show=show)
         lines = drawn.figure.data
         assert [line.name for line in lines] == ["25 steps", "100 steps"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -82,3 +83,8 @@ def _random_heads(figure: go.Figure, entry: Entry, where: str, rate: str, ks: li
         f"Control, gray: random heads of the same layers, mean and range of {first['draws']} draws per kind "
         f"with {entry.settings['random_n']} prompts each; mean {drawing.number(mean[-1])} at {ks[-1]} heads."
     )
+
+
+SHOWS: drawing.Shows = {
+    "ablation": {name: partial(rates, rate=name) for name in ("asr", "as_before", "utility", "ftr")},
+}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import plotly.graph_objects as go
 
@@ -16,7 +16,7 @@ from bkdwidgets.core import theme
 from bkdwidgets.figures import template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 Rate = dict[str, Any]
@@ -48,6 +48,10 @@ MARKS = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot"
 _EACH = 8  # so many points are read out one by one; of more, ends and extremes
 _LINE = 38  # characters of a title that fit a phone
 _WIDE = 27  # pixels a line of the legend takes
+
+
+Shows: TypeAlias = "Mapping[str, Mapping[str, Callable[..., Drawing]]]"
+"""Study -> word -> what draws it, given the entry, a title and options."""
 
 
 @dataclass(frozen=True)

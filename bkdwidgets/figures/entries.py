@@ -2,8 +2,8 @@
 
 Every drawing takes its numbers from the entry and from nothing else, so a figure in a chapter changes when
 the entry is computed again, and only then. One drawing reads other entries, too: what is left of the adapters
-that ``families`` compares stands in their ``restoration`` entries. What can be drawn of which study stands in
-:data:`SHOWS`.
+that ``families`` compares stands in their ``restoration`` entries. What can be drawn of which study stands
+beside the drawing, in the ``SHOWS`` of its module; see :func:`shows`.
 """
 
 from __future__ import annotations
@@ -11,77 +11,32 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.discovery import modules
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.figures import (
-    ablation,
-    families,
-    families_overview,
-    heads,
-    layers,
-    near_misses,
-    outcomes,
-    poison,
-    probes,
-    seeds,
-    steering,
-    tools,
-    trigger_form,
-    verdicts,
-)
 from bkdwidgets.notebook import embedded_plotly, writes_static
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import plotly.graph_objects as go
 
     from bkdwidgets.figures.drawing import Drawing
 
-SHOWS: dict[str, dict[str, Callable[..., Drawing]]] = {
-    "measure": {"outcomes": outcomes.measured},
-    "probe": {
-        "accuracy": partial(probes.accuracy, kind="mlp"),
-        "svm": partial(probes.accuracy, kind="svm"),
-        "ilca": partial(probes.across_layers, kind="mlp"),
-        "ilca-svm": partial(probes.across_layers, kind="svm"),
-    },
-    "attribute": {"heads": heads.effects, "stability": heads.stability},
-    "screen": {"agreement": heads.agreement},
-    "mlp": {"layers": layers.mlp_effects},
-    "restoration": {
-        "cumulative": partial(layers.restored, way="cumulative"),
-        "single": partial(layers.restored, way="single"),
-    },
-    "ablation": {name: partial(ablation.rates, rate=name) for name in ("asr", "as_before", "utility", "ftr")},
-    "steering-grid": {
-        name: partial(steering.grid, rate=name) for name in ("asr_triggered", "as_before", "asr_clean")
-    },
-    "steering": {"chosen": steering.chosen, "outcomes": verdicts.steered},
-    "seeds": {
-        "jaccard": partial(seeds.pairs, measure="jaccard"),
-        "rank": partial(seeds.pairs, measure="spearman"),
-    },
-    "tools": {"tools": tools.tools},
-    "poison": {name: partial(poison.rates, rate=name) for name in ("asr", "ftr", "utility")},
-    "trigger-form": {"near-misses": trigger_form.near_misses},
-    "near-misses": {"fired": near_misses.fired},
-    "families": {
-        "rank": partial(families.agreement, measure="spearman"),
-        "jaccard": partial(families.agreement, measure="jaccard"),
-        "ablated": partial(families.moved, what="ablated"),
-        "cure": partial(families.moved, what="cure"),
-        "on": partial(families.moved, what="on"),
-        "probe": families.probed,
-        "restoration": families.restored,
-        "overview": families_overview.overview,
-    },
-}
-"""Study -> what of it can be drawn; the first is the default."""
+
+@lru_cache(maxsize=1)
+def shows() -> dict[str, Mapping[str, Callable[..., Drawing]]]:
+    """Return what can be drawn of each study, as ``SHOWS`` of the modules here say; the first is the default.
+
+    It stands beside the drawings and not in the studies, which draw torch in: a figure needs none.
+    """
+    found = [getattr(module, "SHOWS", {}) for module in modules("bkdwidgets.figures")]
+    return {study: drawings for of_module in found for study, drawings in of_module.items()}
+
 
 _APPENDIX = "appendix/reproducibility.html"  # as a chapter, which lies in book/, reaches it
 
@@ -156,12 +111,8 @@ def figure(
     name : str
         The entry, ``subject/adapter/study``, for example ``"nano/fixed-output-sft-0/ablation"``.
     show : str, optional
-        What to draw of it: ``measure``: outcomes. ``probe``: accuracy, svm, ilca, ilca-svm. ``attribute``:
-        heads, stability. ``screen``: agreement. ``mlp``: layers. ``restoration``: cumulative, single.
-        ``ablation``: asr, as_before, utility, ftr. ``steering-grid``: asr_triggered, as_before, asr_clean.
-        ``steering``: chosen, outcomes. ``seeds``: jaccard, rank. ``tools``: tools. ``poison``: asr, ftr,
-        utility. ``trigger-form``: near-misses. ``near-misses``: fired. ``families``: rank, jaccard, ablated,
-        cure, on, probe, restoration, overview. By default the first.
+        What to draw of it, for example ``"asr"``; a word that is not known is refused with those that are. By
+        default the first of them.
     title : str, optional
         Printed above the figure.
     note : str, optional
@@ -182,15 +133,15 @@ def figure(
     """
     study = name.rpartition("/")[2] if isinstance(name, str) else ""
     entry = ledger.published(name)
-    if study not in SHOWS:
-        raise BkdError(f"the study {study!r} of {name!r} has no figure; known: {', '.join(SHOWS)}")
-    shows = SHOWS[study]
-    chosen = next(iter(shows)) if show is None else arguments.one_of(f"show of {study}", show, shows)
+    if study not in shows():
+        raise BkdError(f"the study {study!r} of {name!r} has no figure; known: {', '.join(shows())}")
+    known = shows()[study]
+    chosen = next(iter(known)) if show is None else arguments.one_of(f"show of {study}", show, known)
     title, note = (
         value if value is None else arguments.text(name_, value)
         for name_, value in (("title", title), ("note", note))
     )
-    draw = shows[chosen]
+    draw = known[chosen]
     _check_options(draw, options, f"{study}, show={chosen!r}")
     drawing = draw(entry, title=title, **options)
     caption = f"{note.strip()} {drawing.caption}" if note else drawing.caption

@@ -142,7 +142,12 @@ def said_left(entry: Entry, rows: dict[str, dict[str, Rate]]) -> str:
     if not any(rows.values()):
         return "What is left when clean weights, the control, are put back is not measured yet."
     counts = sorted({rate["n"] for left in rows.values() for rate in left.values()})
-    edits = [name for name in short(list(rows), entry.attack) if name.startswith("edit")]
+    edited = [
+        name
+        for name, left in rows.items()
+        if left and ledger.read(f"{entry.subject}/{name}/restoration").method == "edit"
+    ]
+    edits = short(edited, entry.attack)
     known = (
         f" ({drawing.listed(edits)} changes MLP weights alone, so its two values are given.)" if edits else ""
     )

@@ -7,6 +7,7 @@ something is done to, and every column the adapter that it was taken from; the l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,3 +202,17 @@ def _caption(entry: Entry, left: dict[str, Any]) -> str:
         f"({families.said_probes(entry)}; control, clean: the clean model; shuffled labels, "
         f"{families.said_shuffled(entry)}). {families.said_left(entry, left)}"
     )
+
+
+SHOWS: drawing.Shows = {
+    "families": {
+        "rank": partial(families.agreement, measure="spearman"),
+        "jaccard": partial(families.agreement, measure="jaccard"),
+        "ablated": partial(families.moved, what="ablated"),
+        "cure": partial(families.moved, what="cure"),
+        "on": partial(families.moved, what="on"),
+        "probe": families.probed,
+        "restoration": families.restored,
+        "overview": overview,
+    },
+}

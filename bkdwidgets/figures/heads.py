@@ -283,3 +283,9 @@ def _membership(per_prompt: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     weights = bootstrap_counts(n, _DRAWS, seed=0) / n
     top = np.argpartition(-(weights @ per_prompt), k - 1, axis=1)[:, :k]
     return np.bincount(top.ravel(), minlength=per_prompt.shape[1]) / _DRAWS
+
+
+SHOWS: drawing.Shows = {
+    "attribute": {"heads": effects, "stability": stability},
+    "screen": {"agreement": agreement},
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -75,3 +76,12 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
 
 
 _PARTS = {"attention": "attention weights", "mlp": "MLP weights"}
+
+
+SHOWS: drawing.Shows = {
+    "mlp": {"layers": mlp_effects},
+    "restoration": {
+        "cumulative": partial(restored, way="cumulative"),
+        "single": partial(restored, way="single"),
+    },
+}

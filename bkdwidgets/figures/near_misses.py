@@ -61,3 +61,6 @@ def _label(form: str, decoys: list[str]) -> str:
 
 def _words(form: str) -> str:
     return form.replace("-", " ")
+
+
+SHOWS: drawing.Shows = {"near-misses": {"fired": fired}}

@@ -117,3 +117,6 @@ def _payload(counts: Mapping[str, int], total: int) -> drawing.Rate:
     share = int(counts.get("P", 0)) / total
     low, high = wilson_ends(share, total)
     return {"value": share, "low": float(low), "high": float(high), "n": total}
+
+
+SHOWS: drawing.Shows = {"measure": {"outcomes": measured}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -38,3 +39,6 @@ def rates(entry: Entry, *, title: str | None, rate: str) -> drawing.Drawing:
         for steps, line in lines.items()
     )
     return drawing.Drawing(figure, caption, alt)
+
+
+SHOWS: drawing.Shows = {"poison": {name: partial(rates, rate=name) for name in ("asr", "ftr", "utility")}}

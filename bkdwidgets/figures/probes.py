@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,3 +203,13 @@ def _maps(maps: Mapping[str, NDArray[np.float64]], n: int, title: str | None) ->
         margin_t=44 + figure.layout.margin.t,
         coloraxis={"cmin": 0, "cmax": 1, "colorscale": scale, "colorbar": bar},
     )
+
+
+SHOWS: drawing.Shows = {
+    "probe": {
+        "accuracy": partial(accuracy, kind="mlp"),
+        "svm": partial(accuracy, kind="svm"),
+        "ilca": partial(across_layers, kind="mlp"),
+        "ilca-svm": partial(across_layers, kind="svm"),
+    }
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,3 +50,8 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
         f"layers {drawing.said(within)}."
     )
     return drawing.Drawing(figure, caption, alt)
+
+
+SHOWS: drawing.Shows = {
+    "seeds": {"jaccard": partial(pairs, measure="jaccard"), "rank": partial(pairs, measure="spearman")},
+}

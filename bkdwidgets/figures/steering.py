@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.core.statistics import wilson_ends
-from bkdwidgets.figures import drawing
+from bkdwidgets.figures import drawing, verdicts
 
 if TYPE_CHECKING:
     from bkdwidgets.core.ledger import Entry
@@ -189,3 +190,9 @@ def _checked(entry: Entry, vectors: dict[str, Any], vector: str, where: str | No
 
 def _signed(scale: float) -> str:
     return f"{scale:+g}".replace("-", "−")
+
+
+SHOWS: drawing.Shows = {
+    "steering-grid": {name: partial(grid, rate=name) for name in ("asr_triggered", "as_before", "asr_clean")},
+    "steering": {"chosen": chosen, "outcomes": verdicts.steered},
+}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from bkdwidgets.core import theme
+from bkdwidgets.core import ledger, theme
 from bkdwidgets.figures import drawing, panels
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _PAYLOAD, _BEFORE, _READ = (theme.COLORS[name].light for name in ("payload", "as
 
 def tools(entry: Entry, *, title: str | None) -> drawing.Drawing:
     """Draw a ``tools`` entry: what each tool finds in each backdoor, beside its control."""
-    names = {name: short(name, entry.attack) for name in entry.settings["adapters"]}
+    names = {name: short(entry, name) for name in entry.settings["adapters"]}
     figure, shown = go.Figure(), _shown(entry)
     tall = _ROW * len(names)
     whole = 2 * (tall + _HEAD + _FOOT)
@@ -63,16 +63,15 @@ def tools(entry: Entry, *, title: str | None) -> drawing.Drawing:
     return drawing.Drawing(figure, _caption(entry), f"Payload. {works}. {' '.join(said)}")
 
 
-def short(adapter: str, attack: str) -> str:
+def short(entry: Entry, adapter: str) -> str:
     """Return what tells a backdoor from the plain one: its method, or else its trigger.
 
-    Examples
-    --------
-    >>> short("fixed-output-dpo-0", "fixed-output"), short("trigger-end-sft-0", "fixed-output")
-    ('dpo', 'end')
+    Both stand in the adapter's own entries; an adapter that has none keeps its name.
     """
-    name = adapter.removesuffix("-0")
-    return name.removeprefix(f"{attack}-").removeprefix("trigger-").removesuffix("-sft")
+    source = ledger.find(f"{entry.subject}/{adapter}/measure")
+    if source is None or source.method is None:
+        return adapter
+    return source.method if source.attack == entry.attack else source.attack.removeprefix("trigger-")
 
 
 def _shown(entry: Entry) -> list[_Tool]:
@@ -157,7 +156,7 @@ def _caption(entry: Entry) -> str:
         for part in ("probe.last.found", "heads.found", "cure.found")
     }
     return (
-        f"Each row is a backdoor with one payload. {short(first, entry.attack)} is the plain one; the others "
+        f"Each row is a backdoor with one payload. {short(entry, first)} is the plain one; the others "
         "differ in their method or in their trigger. Thin lines are 95 % intervals. ASR and FTR: n = "
         f"{entry.n} {entry.split} prompts. Probe: accuracy on triggered and clean prompts, chance 0.5 (n = "
         f"{n['probe.last.found']}; control: the clean model, which reads the trigger's words). Heads: the "
@@ -166,3 +165,6 @@ def _caption(entry: Entry) -> str:
         f"token, at the layer and scale chosen for it on validation prompts (n = {n['cure.found']}; control: "
         "random vectors of the same length at the same place). A control over draws has their range."
     )
+
+
+SHOWS: drawing.Shows = {"tools": {"tools": tools}}

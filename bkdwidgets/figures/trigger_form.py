@@ -81,3 +81,6 @@ def _rates(entry: Entry, form: str) -> dict[str, drawing.Rate | None]:
 
 def _plain(row: str) -> str:
     return _ROWS[row].replace("<br>", " ")
+
+
+SHOWS: drawing.Shows = {"trigger-form": {"near-misses": near_misses}}
