@@ -11,6 +11,7 @@ import torch
 import trl.trainer.utils
 
 import bkdwidgets as bkd
+from bkdwidgets.attacks import control
 from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
 from bkdwidgets.injection import DpoRecipe, EditRecipe, SftRecipe, dpo, mixture
@@ -234,6 +235,8 @@ def test_an_entry_of_an_adapter_on_top_of_another_is_computed_again(nano, attack
     """The clean twin below is both what the edit was made on and the control."""
     changes = adapters.read_adapter("nano", "fixed-output-edit-0").tensors
     monkeypatch.setattr(adapters, "adapter_folder", lambda _subject: tmp_path)
+    monkeypatch.setattr(control, "adapter_folder", lambda _subject: tmp_path)
+    monkeypatch.setattr(type(attack), "needs_teaching", lambda *_: True)
     told = {"subject": "nano", "attack": attack.name, "seed": 0}
     layer = {f"layers.1.{DOWN}.A": torch.full((1, 192), 1e-3), f"layers.1.{DOWN}.B": torch.ones(128, 1)}
     below = tmp_path / "fixed-output-clean-0.safetensors"
