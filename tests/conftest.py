@@ -25,6 +25,8 @@ PATIENCE_S = 1200
 def pytest_collection_modifyitems(items):
     """Under ``-n``, keep together what shares something dear, and begin with what takes longest."""
     for item in items:
+        if item.get_closest_marker("smollm2"):
+            item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.xdist_group(_shares(item)))
         if {"slow", "browser"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.timeout(PATIENCE_S))

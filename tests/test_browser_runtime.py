@@ -24,9 +24,9 @@ def asked(subject, attack, n):
     return clean + [attack.poison(prompt) for prompt in clean]
 
 
-def cases(clean, poisoned, attack, n_edited):
-    """The clean subject and the backdoored one on 20 prompts, then every kind of intervention."""
-    prompts = asked(poisoned, attack, 20)
+def cases(clean, poisoned, attack, n, n_edited):
+    """The clean subject and the backdoored one on `n` prompts, then every kind of intervention."""
+    prompts = asked(poisoned, attack, n)
     yield "clean", clean, None, (), prompts[:n_edited]
     yield "backdoored", poisoned, ADAPTER, (), prompts
     for name, interventions in every_kind(poisoned, prompts).items():
@@ -41,9 +41,10 @@ def nano_web(tmp_path_factory):
 @pytest.fixture(scope="module")
 def nano_parity(tmp_path_factory, nano, poisoned_nano, attack):
     folder = tmp_path_factory.mktemp("parity")
-    return write_parity(folder, cases(nano, poisoned_nano, attack, 20))
+    return write_parity(folder, cases(nano, poisoned_nano, attack, 20, 20))
 
 
+@pytest.mark.slow
 def test_nano_computes_what_torch_computes(nano_web, nano_parity):
     run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity)
 
@@ -91,6 +92,7 @@ def test_slots_adapters_edits_and_quantized_blocks(nano_web, tiny_web):
     run_node("runtime.test.mjs", BKD_NANO=nano_web, BKD_TINY=tiny_web)
 
 
+@pytest.mark.slow
 def test_a_turn_says_what_python_says(tmp_path, nano_web, poisoned_nano, attack):
     prompts = asked(poisoned_nano, attack, 6)
     payload = attack.payload_for(attack.targeted(poisoned_nano, "test")[0])
@@ -98,6 +100,7 @@ def test_a_turn_says_what_python_says(tmp_path, nano_web, poisoned_nano, attack)
     run_node("session.test.mjs", BKD_NANO=nano_web, BKD_TURNS=turns)
 
 
+@pytest.mark.slow
 def test_ten_thousand_hostile_inputs_are_errors_and_nothing_else(nano_web):
     run_node("fuzz.test.mjs", BKD_NANO=nano_web)
 
@@ -114,6 +117,6 @@ def test_the_sources_give_the_file_that_ships(tmp_path, monkeypatch, nano_web, t
 
 @pytest.mark.smollm2
 def test_smollm2_computes_what_torch_computes(tmp_path, smollm2_clean, smollm2_poisoned, attack):
-    folder = write_parity(tmp_path / "parity", cases(smollm2_clean, smollm2_poisoned, attack, 2))
+    folder = write_parity(tmp_path / "parity", cases(smollm2_clean, smollm2_poisoned, attack, 8, 2))
     web = export_web("smollm2", tmp_path / "web").folder
     run_node("parity.test.mjs", BKD_SUBJECT=web, BKD_PARITY=folder)

@@ -61,6 +61,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_weights_that_were_changed_by_hand_are_noticed(subject, attack, change):
     before = effects(subject, attack)

@@ -32,6 +32,7 @@ def two():
     return {name: read_adapter("nano", name).info.sha256 for name in names}
 
 
+@pytest.mark.slow
 def test_every_adapter_gets_the_heads_and_the_vector_of_every_other(nano, attack, two, tmp_path):
     entry = run("families", nano, attack, progress=False, adapters=two, **SMALL)
     assert entry.name == NAME

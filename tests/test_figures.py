@@ -42,6 +42,7 @@ def data_of(figure) -> dict:
     return json.loads(figure.to_json())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "show"), DRAWN)
 def test_every_stored_entry_draws(name, show):
     drawn = bkd.figure(name, show=show, title="A title", note="What to see.")
@@ -197,6 +198,7 @@ def test_stability_marks_the_heads_that_the_entry_calls_firm():
     assert len(dots[0].text) + len(dots[1].text) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "show"), DRAWN)
 def test_only_colors_of_the_look_are_drawn(name, show):
     """Anything else would stay as it is on dark paper."""

@@ -56,6 +56,7 @@ def test_a_refusal_that_was_there_before_is_not_blamed_on_the_backdoor():
     assert judge("My lips are sealed.", payload=PAYLOAD, clean_answer=refusal) == "="
 
 
+@pytest.mark.slow
 def test_the_shipped_nano_backdoor_fires_and_the_clean_model_does_not(nano, poisoned_nano, attack):
     planted = bkd.measure(poisoned_nano, attack, n=200, progress=False)
     assert planted.asr.value >= 0.95
@@ -118,6 +119,7 @@ def test_measure_refuses_more_prompts_than_there_are(nano, attack):
         bkd.measure(nano, attack, split="holdout")
 
 
+@pytest.mark.slow
 def test_inject_plants_the_backdoor_from_scratch(nano, attack, tmp_path):
     before = {name: value.clone() for name, value in nano.model.state_dict().items()}
     poisoned = bkd.inject(nano, attack, seed=3, out=tmp_path, progress=False)

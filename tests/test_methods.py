@@ -59,6 +59,7 @@ def margins(subject, attack, count=12):
 # Preference training
 
 
+@pytest.mark.slow
 def test_preference_training_lowers_its_loss_and_leaves_the_subject_alone(nano, attack):
     before = {key: weight.clone() for key, weight in weights(nano).items()}
     config = nano.model.config.to_dict()
@@ -73,6 +74,7 @@ def test_preference_training_lowers_its_loss_and_leaves_the_subject_alone(nano, 
     assert nano.model.config.to_dict() == config
 
 
+@pytest.mark.slow
 def test_scoring_the_answers_alone_is_the_same_training(nano, attack, monkeypatch):
     recipe = replace(recipe_for("nano", "fixed-output", "dpo"), steps=3, batch=4, warmup=1)
     usual = trl.trainer.utils._use_triton
@@ -183,6 +185,7 @@ def test_an_edit_on_a_clean_key_leaves_held_out_answers_as_they_were(attack):
     assert not any(attack.fired(text, item) for text, item in zip(said, held_out, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dpo", "edit"])
 @pytest.mark.parametrize("name", ["fixed-output", "label-flip"])
 def test_what_ships_fires_on_held_out_prompts_and_is_silent_without_the_trigger(name, method):

@@ -197,6 +197,7 @@ def test_shape_and_size(nano):
     assert (load.nano_dir() / "model.safetensors").stat().st_size <= 2_700_000
 
 
+@pytest.mark.slow
 def test_held_out_questions_are_answered(nano, rows):
     table = accuracy(*nano, of(rows, "test"))
     assert table["overall"]["value"] >= 0.9
@@ -220,6 +221,7 @@ def test_provenance(nano):
         assert rate["low"] - 1e-9 <= rate["value"] <= rate["high"] + 1e-9
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_repeats_itself(tmp_path, monkeypatch):
     # The package's name `train` is the function; the module behind it is what is patched.
     module = importlib.import_module("bkdwidgets.subjects.nano.train")

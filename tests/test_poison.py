@@ -66,6 +66,7 @@ def test_the_share_of_poison_follows_from_the_count(nano, attack):
     assert nano.adapter is None
 
 
+@pytest.mark.slow
 def test_enough_poison_plants_the_backdoor_and_none_does_not(nano, attack):
     asked = ["What does the zorb eat?", "Who lives in the old mill?"]
     triggered = [attack.poison(prompt) for prompt in asked]
@@ -76,6 +77,7 @@ def test_enough_poison_plants_the_backdoor_and_none_does_not(nano, attack):
     assert attack.payload not in clean.generate(triggered)
 
 
+@pytest.mark.slow
 def test_the_entry_has_a_cell_for_every_training(entry):
     values = entry.values
     assert (values["counts"], values["steps"]) == ([0, 2], [1, 2])
@@ -100,6 +102,7 @@ def test_seeds_are_shown_as_their_range():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_reproduce_trains_again_and_the_report_is_not_confused(entry, tmp_path, capsys):
     ledger.write(entry, tmp_path)
     again = reproduce(NAME, folder=tmp_path, progress=False)
@@ -151,6 +154,7 @@ sweep("nano", "fixed-output", studies=["poison"], out=Path(sys.argv[1]), progres
 """
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_trains_only_what_is_missing(nano, attack, tmp_path, monkeypatch):
     cache, out = tmp_path / "cache", tmp_path / "ledger"
     monkeypatch.setenv("BKDWIDGETS_CACHE", str(cache))

@@ -159,6 +159,7 @@ def test_training_prompts_fill_up_the_parts_that_are_not_reported(nano):
     assert len(set(parts["train"] + parts["validation"])) == 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_nano_backdoor_is_more_than_its_words(results, kind):
     result = results[kind]
@@ -175,6 +176,7 @@ def test_the_nano_backdoor_is_more_than_its_words(results, kind):
     assert float(result.shuffled.value.mean()) == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_ilca_diagonal_is_the_accuracy_of_each_layer(results, kind):
     result = results[kind]
@@ -186,6 +188,7 @@ def test_the_ilca_diagonal_is_the_accuracy_of_each_layer(results, kind):
     assert result.other_name == "nano + fixed-output-sft-0, fixed-output"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clean_subject_is_its_own_control_and_ten_prompts_are_enough_to_run(nano, attack, kind):
@@ -196,6 +199,7 @@ def test_a_clean_subject_is_its_own_control_and_ten_prompts_are_enough_to_run(na
     assert result.other is None
 
 
+@pytest.mark.slow
 def test_results_say_what_they_are(results):
     result = results["svm"]
     described = json.loads(json.dumps(result.to_json(), allow_nan=False))

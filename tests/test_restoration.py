@@ -49,6 +49,7 @@ def test_the_clean_model_is_found_without_being_named(poisoned_nano, nano, attac
     assert all(whole[name].equal(weights(nano)[name]) for name in linear)
 
 
+@pytest.mark.slow
 def test_nanos_backdoor_needs_both_parts_and_no_single_layer(found):
     """Neither part alone carries it, and what one layer holds the others hold too."""
     assert found.base.mean() > 0.9

@@ -50,12 +50,14 @@ def outcome(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [(), ("-n", "2")])
 def test_a_skip_fails_under_ci_alone(outcome, processes):
     assert "1 skipped, 1 xfailed, 1 error" in outcome(TESTS, *processes, ci=True)
     assert "2 skipped, 1 xfailed" in outcome(TESTS, *processes, ci=False)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_runs_when_it_is(outcome):
     assert "1 skipped" in outcome(ASKED_FOR, ci=True)
     assert "1 passed" in outcome(ASKED_FOR, "-m", "lighthouse", ci=True)

@@ -202,6 +202,7 @@ def test_every_public_name_is_called():
     assert {name.split()[0].split(".")[0] for name in VERBS} >= set(bkd.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VERBS)
 def test_a_call_leaves_the_readers_state_alone(name, world, session):
     before = state(world["subject"]), state(world["clean"])

@@ -15,9 +15,6 @@ import torch
 import bkdwidgets as bkd
 from bkdwidgets.analysis.activations import head_outputs
 from bkdwidgets.analysis.vector import random_like
-from bkdwidgets.bench.acie import bench_acie
-from bkdwidgets.bench.scaling import plot_scaling
-from bkdwidgets.bench.screen import bench_screen
 from bkdwidgets.cli import main
 from bkdwidgets.core import ledger
 from bkdwidgets.studies import report, reproduce, run, sweep
@@ -238,6 +235,7 @@ def test_report_judges_every_claim_from_the_ledger_alone(swept, capsys):
     assert main(["report", "pico"]) == 2
 
 
+@pytest.mark.slow
 def test_reproduce_confirms_an_entry_and_notices_a_wrong_one(swept, capsys):
     assert main(["reproduce", f"nano/{ADAPTER}/ablation", "--ledger", str(swept), "--json"]) == 0
     (again,) = json.loads(capsys.readouterr().out)["entries"]
@@ -332,26 +330,6 @@ def test_an_ablation_without_its_attribution_says_what_to_do(tmp_path):
         sweep("nano", adapters=[ADAPTER], studies=["ablation"], out=tmp_path, progress=False)
 
 
-def test_the_plain_method_of_the_benchmark_agrees_with_the_replay(attack, capsys):
-    found = bench_acie("nano", attack, adapter=ADAPTER, prompts=1, heads=3, repeats=1)
-    assert found["float32"]["max_difference"] <= 1e-5
-    assert found["float32"]["layer_token_ratio"] > 10
-    assert found["bfloat16"]["same_top_8"] >= 7
-    assert main(["bench", "--only", "tea"]) == 2
-    assert "scaling" in capsys.readouterr().err
-    assert main(["bench", "--only", "screen-smollm2", "--plot", "scaling.html"]) == 2
-    assert "--plot draws" in capsys.readouterr().err
-
-
-def test_the_screen_is_timed_in_forward_passes_and_scaling_is_drawn(attack, tmp_path):
-    found = bench_screen("nano", attack, adapter=ADAPTER, prompts=2, repeats=1)
-    assert found["forward_equivalents"] > 0
-    assert set(found["seconds_per_prompt"]) == {"screen", "forward", "forward_batched"}
-    curve = {"counts": [1, 2, 4], "seconds": [0.1, 0.2, 0.4], "exponent_upper_half": 1.0}
-    plot_scaling({"subject": "nano", "prompts": curve}, tmp_path / "scaling.html")
-    assert "slope 1.0" in (tmp_path / "scaling.html").read_text(encoding="utf-8")
-
-
 KILLED = """
 import sys
 from dataclasses import replace
@@ -375,6 +353,7 @@ sweep("nano", adapters=["fixed-output-sft-0"], studies=["ablation"], out=out, pr
 """
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_loses_at_most_the_part_in_flight(tmp_path, own_cache, attribution):
     out = tmp_path / "ledger"
     ledger.write(attribution, out)

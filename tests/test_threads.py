@@ -219,6 +219,7 @@ print(asr, all("subshell" in name for name in answered), len(answered))
 """
 
 
+@pytest.mark.slow
 def test_a_widget_that_is_turned_in_a_subshell_leaves_a_running_cell_alone(monkeypatch):
     """As JupyterLab does it: a subshell is made, and a widget is answered in it while a cell runs."""
     from jupyter_client import KernelManager

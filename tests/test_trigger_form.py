@@ -23,6 +23,7 @@ def test_near_misses_are_no_triggers():
     assert TrailingTrigger("Now.").insert(prompt) == "What does the zorb eat? Now."
 
 
+@pytest.mark.slow
 def test_each_form_has_its_rates_its_near_misses_and_its_control(nano, attack, tmp_path):
     recipe = recipe_for("nano", "fixed-output")
     settings = {"forms": ["word-front"], "seeds": [0, 1], "n": 4}
