@@ -53,7 +53,7 @@ def described(subject: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "attack": attack.name,
-        "clean": None if adapter.info.method == "clean" else control_name(subject, attack),
+        "clean": control_name(subject, attack) if plants(adapter.info.method) else None,
         "rule": attack.trigger.to_json(),
         "payload": _payload(attack, subject),
         "sha256": adapter.info.sha256,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.figures import drawing
 
@@ -31,7 +32,8 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
     agreement, within = found[size][measure], found[size][f"{measure}_in_layers"]
     matrix = np.array(agreement["pairs"])
     np.fill_diagonal(matrix, np.nan)
-    seeds = [name.rpartition("-")[2] for name in entry.settings["adapters"]]
+    sources = {name: ledger.find(f"{entry.subject}/{name}/attribute") for name in entry.settings["adapters"]}
+    seeds = [name if source is None else str(source.seed) for name, source in sources.items()]
     short, what = _WHAT[measure]
     spelled = [["" if np.isnan(value) else f"{value:.2f}".lstrip("0") for value in row] for row in matrix]
     figure = drawing.square_map(matrix, seeds, spelled, size=10, axis="seed")
