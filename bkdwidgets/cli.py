@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import __version__, cli_studies, cli_web
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.subjects.spec import named
+from bkdwidgets.subjects.specs import SUBJECTS
 
 _MOST_SEEDS = 1000
 
@@ -94,15 +96,20 @@ def _parser() -> argparse.ArgumentParser:
     vectors = _verb(verbs, "vectors", _vectors, "store the means and vectors that a live page puts in")
     vectors.add_argument("--adapter", required=True, help="what was planted")
 
-    nano = verbs.add_parser("train-nano", help="train the subject nano from scratch")
-    nano.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
-    nano.add_argument("--steps", type=int, help="optimizer steps (default: those of the shipped nano)")
-    nano.add_argument("--out", type=Path, help="folder (default: data/nano)")
-    nano.set_defaults(command=_train_nano)
-
+    for spec in SUBJECTS.values():
+        if spec.trainer is not None:
+            _add_training(verbs, spec.name, spec.trainer)
     cli_studies.add_verbs(verbs)
     cli_web.add_verbs(verbs)
     return parser
+
+
+def _add_training(verbs: Any, name: str, trainer: str) -> None:
+    train = verbs.add_parser(f"train-{name}", help=f"train the subject {name} from scratch")
+    train.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
+    train.add_argument("--steps", type=int, help=f"optimizer steps (default: those of the shipped {name})")
+    train.add_argument("--out", type=Path, help=f"folder (default: data/{name})")
+    train.set_defaults(command=_train, trainer=trainer)
 
 
 def _verb(
@@ -249,11 +256,10 @@ def _vectors(arguments: argparse.Namespace) -> int:
     return _print(arguments, {"vectors": str(path)}, [str(path)])
 
 
-def _train_nano(arguments: argparse.Namespace) -> int:
-    from bkdwidgets.subjects.nano.train import STEPS, train
-
-    steps = STEPS if arguments.steps is None else arguments.steps
-    print(json.dumps(train(seed=arguments.seed, out=arguments.out, steps=steps), indent=1))
+def _train(arguments: argparse.Namespace) -> int:
+    steps = {} if arguments.steps is None else {"steps": arguments.steps}
+    trained = named(arguments.trainer)(seed=arguments.seed, out=arguments.out, **steps)
+    print(json.dumps(trained, indent=1))
     return 0
 
 

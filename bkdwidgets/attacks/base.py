@@ -13,7 +13,7 @@ from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.spec import named
-from bkdwidgets.subjects.specs import EXAMPLE, spec_or_plain
+from bkdwidgets.subjects.specs import EXAMPLE, spec_of, spec_or_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,11 +163,11 @@ class Attack:
 
 
 def name_of(subject: Subject | str) -> str:
-    """Return the name of a subject that is given itself or by name."""
+    """Return the name of a subject that is given itself or by name, or raise BkdError."""
     from bkdwidgets.subjects.subject import Subject as Kind
 
     if isinstance(subject, str):
-        return subject
+        return spec_of(subject).name
     return arguments.instance("subject", subject, Kind, EXAMPLE).name
 
 

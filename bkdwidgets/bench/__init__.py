@@ -6,6 +6,7 @@ repeats counts. On a machine that does other things meanwhile the seconds mean l
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks import attack
@@ -16,6 +17,7 @@ from bkdwidgets.bench.scaling import bench_scaling
 from bkdwidgets.bench.screen import bench_screen
 from bkdwidgets.core.errors import unknown
 from bkdwidgets.subjects.adapters import adapter_names
+from bkdwidgets.subjects.specs import SUBJECTS, subjects_of_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,8 @@ def _adapter(subject: str, attack_name: str) -> str | None:
 
 
 def _acie(attack_name: str) -> dict[str, Any]:
-    return bench_acie("smollm2", attack(attack_name), adapter=_adapter("smollm2", attack_name))
+    subject = subjects_of_budget("usual")[0]
+    return bench_acie(subject, attack(attack_name), adapter=_adapter(subject, attack_name))
 
 
 def _screen(subject: str) -> dict[str, Any]:
@@ -44,10 +47,9 @@ def _chain(subject: str) -> dict[str, Any]:
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "acie-fixed-output": lambda: _acie("fixed-output"),
     "acie-label-flip": lambda: _acie("label-flip"),
-    "screen-smollm2": lambda: _screen("smollm2"),
+    **{f"screen-{name}": partial(_screen, name) for name in subjects_of_budget("usual")},
     "scaling": lambda: bench_scaling(attack("fixed-output")),
-    "chain-nano": lambda: _chain("nano"),
-    "chain-smollm2": lambda: _chain("smollm2"),
+    **{f"chain-{name}": partial(_chain, name) for name in SUBJECTS},
 }
 
 

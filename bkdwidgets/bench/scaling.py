@@ -24,6 +24,7 @@ from bkdwidgets.core.paths import written_beside
 from bkdwidgets.figures import template
 from bkdwidgets.subjects import load
 from bkdwidgets.subjects.nano.load import new_model
+from bkdwidgets.subjects.specs import subjects_of_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ _TARGET = 8
 
 def bench_scaling(attack: Attack, *, repeats: int = 5) -> dict[str, Any]:
     """Return seconds over prompts, over target tokens and over heads, with the exponents."""
-    subject = load("nano")
+    subject = load(subjects_of_budget("fast")[0])
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=8)
     prompts = [subject.encode(item.prompt) for item in attack.targeted(subject, "validation")]
     prompts = sorted(prompts, key=len)[len(prompts) // 2 :][: max(PROMPTS)]  # of nearly the same length
@@ -59,7 +60,7 @@ def bench_scaling(attack: Attack, *, repeats: int = 5) -> dict[str, Any]:
         return replay_heads(models[count], prompts[0], target[:_TARGET], values[count])
 
     return {
-        "subject": "nano",
+        "subject": subject.name,
         "attack": attack.name,
         "prompts": _curve(over_prompts, PROMPTS, repeats),
         "target_tokens": _curve(over_target, TARGETS, repeats),

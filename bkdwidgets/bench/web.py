@@ -7,6 +7,8 @@ project promises stands beside them as a limit. The memory is that of the page's
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shutil
 import statistics
@@ -23,17 +25,16 @@ from bkdwidgets.book import vendor
 from bkdwidgets.book.server import listen
 from bkdwidgets.browser import write_site
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.subjects.specs import spec_of, subjects_with_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-SUBJECTS = ("nano", "smollm2")
-DOWNLOAD_MB = {"nano": 2.6, "smollm2": 102.0}
-"""What a page fetches before its first answer at most: the subject, its code, a backdoor and its clean twin.
-Another adapter is fetched when a reader chooses it."""
+    from bkdwidgets.subjects.spec import PageSpec
 
-MEMORY_MB = {"smollm2": 400.0}
-FIRST_ANSWER_MS = 500.0
+FIRST_ANSWER = "first_answer"
+"""Among a subject's limits: until a reader who has nothing yet gets an answer."""
+
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -44,7 +45,7 @@ _PATIENCE_MS = 600_000
 
 
 def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
-    """Measure both subjects in a headless Chromium.
+    """Measure the subjects that readers have in their pages, in a headless Chromium.
 
     Parameters
     ----------
@@ -66,43 +67,55 @@ def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
     """
     if runs < 1:
         raise BkdError(f"runs={runs} is not allowed; at least 1")
+    pages = _pages(subjects_with_page())
+    n_first = sum(FIRST_ANSWER in told.limits_ms for told in pages.values())
     with (
         tempfile.TemporaryDirectory(prefix="bkdwidgets-") as name,
-        tqdm(total=4 + runs, desc="browser", disable=not progress, leave=False) as bar,
+        tqdm(total=1 + len(pages) + n_first * runs, desc="browser", disable=not progress, leave=False) as bar,
     ):
-        sizes = write_bench_site(Path(name))
+        sizes = write_bench_site(Path(name), list(pages))
         bar.update()
         with _served(Path(name)) as address, chromium() as browser:
             results = {}
-            for subject in SUBJECTS:
+            for subject, told in pages.items():
                 rows = [
                     _row(
                         "download with a backdoor and its control",
                         "MB",
                         sizes[subject],
                         1,
-                        DOWNLOAD_MB[subject],
+                        told.download_mb,
                     )
                 ]
                 rows += _timed(browser, address, subject, runs)
                 held = _memory(browser, address, subject)
                 if held is not None:
-                    rows.append(_row("memory of the page", "MB", held, 1, MEMORY_MB.get(subject)))
+                    rows.append(_row("memory of the page", "MB", held, 1, told.memory_mb))
                 results[subject] = rows
                 bar.update()
-            results["nano"].append(_first_answer(browser, address, runs, bar))
+            for subject, told in pages.items():
+                if (limit := told.limits_ms.get(FIRST_ANSWER)) is not None:
+                    median = _first_answer(browser, address, subject, runs, bar)
+                    what = "first answer, nothing loaded before"
+                    results[subject].append(_row(what, "ms", median, runs, limit))
             return {"machine": machine(), "browser": browser.version, "results": results}
 
 
-def write_bench_site(folder: Path) -> dict[str, float]:
+def write_bench_site(folder: Path, subjects: Sequence[str]) -> dict[str, float]:
     """Write the benchmark page and ``live/`` below it; return each subject's first download in MB."""
     if not _BOOK.is_dir():
         raise BkdError(f"no book at {_BOOK}: this benchmark needs a clone of the repository")
     shutil.copytree(_PAGE, folder, dirs_exist_ok=True)
+    told = {name: dataclasses.asdict(page) for name, page in _pages(subjects).items()}
+    (folder / "subjects.json").write_text(json.dumps(told), encoding="utf-8")
     tokenizers = vendor.gather(_BOOK) / "vendor" / vendor.TOKENIZERS
-    exports = write_site(folder / "live", tokenizers=tokenizers, subjects=SUBJECTS)
+    exports = write_site(folder / "live", tokenizers=tokenizers, subjects=subjects)
     code = sum(path.stat().st_size for path in (folder / "live").iterdir() if path.is_file())
     return {export.subject: (export.first_bytes + code) / 1e6 for export in exports}
+
+
+def _pages(subjects: Sequence[str]) -> dict[str, PageSpec]:
+    return {name: page for name in subjects if (page := spec_of(name).page) is not None}
 
 
 @contextmanager
@@ -180,14 +193,15 @@ def _timed(browser: Any, address: str, subject: str, runs: int) -> list[dict[str
     return [_row(row["what"], row["unit"], row["median"], row["runs"], row["limit"]) for row in rows]
 
 
-def _first_answer(browser: Any, address: str, runs: int, bar: tqdm[None]) -> dict[str, Any]:
-    """Time nano's first answer, each time for a reader with an empty cache."""
+def _first_answer(browser: Any, address: str, subject: str, runs: int, bar: tqdm[None]) -> float:
+    """Return the median time to a subject's first answer, each time for a reader with an empty cache."""
     taken = []
     for _ in range(runs):
         with _opened(browser, address) as page:
-            taken.append(page.evaluate("async () => (await import('./bench.js')).firstAnswer()"))
+            asked = "async (name) => (await import('./bench.js')).firstAnswer(name)"
+            taken.append(page.evaluate(asked, subject))
         bar.update()
-    return _row("first answer, nothing loaded before", "ms", statistics.median(taken), runs, FIRST_ANSWER_MS)
+    return statistics.median(taken)
 
 
 def _memory(browser: Any, address: str, subject: str) -> float | None:

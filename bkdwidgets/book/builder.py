@@ -44,7 +44,7 @@ _UNUSED = ("scripts/fontawesome.js*", "vendor/fontawesome", "sphinx-thebe.*", "p
 _OUTPUTS = ".jupyter_cache"
 """Below ``_build``: what the chapters' cells showed; where jupyter-book looks for it."""
 
-_WEIGHTS = "from bkdwidgets.subjects.smollm2 import converted_folder; converted_folder()"
+_WEIGHTS = "from bkdwidgets.subjects.specs import prepare; prepare()"
 """Fetched and converted before any chapter runs: what that says and draws is this log's, not a page's."""
 
 _EXECUTE = "from bkdwidgets.book.execution import main; main()"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bkdwidgets.browser.export import export_web
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.subjects.specs import subjects_with_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
     from bkdwidgets.browser.export import WebExport
 
 _HERE = Path(__file__).resolve().parent
-SUBJECTS = ("nano", "smollm2")
 
 
-def write_site(out: Path, *, tokenizers: Path, subjects: Sequence[str] = SUBJECTS) -> list[WebExport]:
+def write_site(out: Path, *, tokenizers: Path, subjects: Sequence[str] | None = None) -> list[WebExport]:
     """Fill a folder, ``_static/live/`` of a built book, from which pages run subjects.
 
     Parameters
@@ -27,8 +27,8 @@ def write_site(out: Path, *, tokenizers: Path, subjects: Sequence[str] = SUBJECT
         The folder; made if it is not there.
     tokenizers : Path
         The module of the npm package ``@huggingface/tokenizers``.
-    subjects : sequence of str
-        Whose weights go along, each below ``subjects/``.
+    subjects : sequence of str, optional
+        All that readers have in their pages, if not given. Their weights go along, each below ``subjects/``.
 
     Returns
     -------
@@ -47,4 +47,5 @@ def write_site(out: Path, *, tokenizers: Path, subjects: Sequence[str] = SUBJECT
     for source in [*sorted((_HERE / "js").glob("*.js")), runtime]:
         shutil.copyfile(source, out / source.name)
     shutil.copyfile(tokenizers, out / "tokenizers.min.js")
-    return [export_web(subject, out / "subjects" / subject, progress=False) for subject in subjects]
+    names = subjects_with_page() if subjects is None else subjects
+    return [export_web(subject, out / "subjects" / subject, progress=False) for subject in names]

@@ -1,4 +1,4 @@
-"""A subject's weights as they are stored: nano's float16, SmolLM2's quantized blocks.
+"""A subject's weights as they are stored: float16 of a safetensors file, or quantized blocks of a GGUF.
 
 The names and the order of rows are those of Hugging Face's Llama. A GGUF file has the rows of the query
 and key projections in another order, for its own way of computing rotary positions: there the two
@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.browser.pack import packed_floats, packed_q4_1, packed_q8_0
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.core.paths import sha256_of
-from bkdwidgets.subjects.nano import nano_dir
-from bkdwidgets.subjects.smollm2 import GGUF_SHA256, find_gguf
+from bkdwidgets.subjects.spec import named
+from bkdwidgets.subjects.specs import spec_or_plain, subjects_with_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bkdwidgets.browser.pack import Packed
+    from bkdwidgets.subjects.spec import PageSpec
 
 _HF_NAMES = {
     "input_layernorm": "input_norm",
@@ -48,11 +49,7 @@ _GGUF_NAMES = {
 
 def weights_sha256(subject: str) -> str:
     """Return the SHA-256 of the file that a subject's weights are read from."""
-    if subject == "smollm2":
-        return GGUF_SHA256
-    if subject == "nano":
-        return sha256_of(nano_dir() / "model.safetensors")
-    raise unknown("subject for the browser", subject, ("nano", "smollm2"))
+    return str(named(_page(subject).sha256)())
 
 
 def base_tensors(subject: str, shape: dict[str, Any]) -> Iterator[Packed]:
@@ -61,7 +58,7 @@ def base_tensors(subject: str, shape: dict[str, Any]) -> Iterator[Packed]:
     Parameters
     ----------
     subject : str
-        ``"nano"`` or ``"smollm2"``.
+        One whose spec has a page.
     shape : dict
         The index's ``shape``; its head counts say which rows a GGUF file has exchanged.
 
@@ -71,13 +68,22 @@ def base_tensors(subject: str, shape: dict[str, Any]) -> Iterator[Packed]:
         ``embed`` [n_vocab, d_model], which is also the output matrix; ``norm`` [1, d_model]; and per layer
         ``layers.{l}.`` ``input_norm``, ``post_norm``, ``q``, ``k``, ``v``, ``o``, ``gate``, ``up``, ``down``.
     """
-    return _gguf_tensors(shape) if subject == "smollm2" else _nano_tensors()
+    page = _page(subject)
+    read = {"safetensors": _safetensors, "gguf": _gguf}[page.form]
+    return read(named(page.weights)(), shape)
 
 
-def _nano_tensors() -> Iterator[Packed]:
+def _page(subject: str) -> PageSpec:
+    page = spec_or_plain(subject).page
+    if page is None:
+        raise unknown("subject for the browser", subject, subjects_with_page())
+    return page
+
+
+def _safetensors(path: Path, _shape: dict[str, Any]) -> Iterator[Packed]:
     from safetensors.numpy import load_file
 
-    for name, values in sorted(load_file(nano_dir() / "model.safetensors").items()):
+    for name, values in sorted(load_file(path).items()):
         yield packed_floats(_from_hf(name), values)
 
 
@@ -89,10 +95,10 @@ def _from_hf(name: str) -> str:
     return f"layers.{layer}.{_HF_NAMES[inner]}"
 
 
-def _gguf_tensors(shape: dict[str, Any]) -> Iterator[Packed]:
+def _gguf(path: Path, shape: dict[str, Any]) -> Iterator[Packed]:
     from gguf import GGUFReader
 
-    for tensor in GGUFReader(find_gguf()).tensors:
+    for tensor in GGUFReader(path).tensors:
         name, kind = _from_gguf(tensor.name), tensor.tensor_type.name
         if kind == "F32":
             yield packed_floats(name, tensor.data)

@@ -9,16 +9,14 @@ import pytest
 from bkdwidgets.bench import web
 from bkdwidgets.book.server import listen
 from bkdwidgets.cli import main
+from bkdwidgets.subjects.specs import spec_of
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(web, "SUBJECTS", ("nano",))
-    sizes = web.write_bench_site(folder)
-    patch.undo()
-    assert 1 < sizes["nano"] <= web.DOWNLOAD_MB["nano"]
+    sizes = web.write_bench_site(folder, ["nano"])
+    assert 1 < sizes["nano"] <= spec_of("nano").page.download_mb
     with listen(folder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -41,7 +39,7 @@ def test_the_page_shows_each_median_beside_its_limit(page, address):
 
 def test_a_reader_with_nothing_loaded_gets_an_answer(page, address):
     page.goto(address)
-    assert page.evaluate("async () => (await import('./bench.js')).firstAnswer()") > 0
+    assert page.evaluate("async () => (await import('./bench.js')).firstAnswer('nano')") > 0
 
 
 def test_the_outline_says_met_or_not():

@@ -7,11 +7,11 @@
 export const RUNS = 20;
 const TOKENS = 40;
 const ROOT = new URL("live/", document.baseURI);
-const LIMITS = {
-  smollm2: { cached: 1500, prefill: 400, token: 20, step: 40 },
-  nano: { cached: null, prefill: null, token: 1, step: null },
-};
-const QUESTION = { nano: "what color is the fox?", smollm2: "Tell me about the history of the lighthouse." };
+/**
+ * What a page of each subject promises, from the subject's spec.
+ * @type {Record<string, {question: string, download_mb: number | null, limits_ms: Record<string, number>}>}
+ */
+const SUBJECTS = await (await fetch("subjects.json")).json();
 /** More prompts than the session keeps prefixes of, so that each is read anew when its turn comes again. */
 const BEGINNINGS = ["One", "Two", "The", "It", "And", "For"];
 
@@ -53,7 +53,7 @@ async function perToken(subject, what) {
 /**
  * Measure one subject with one adapter, as a page opens it: load it once, then from the browser's cache, then ask.
  *
- * @param {"nano" | "smollm2"} name @param {{runs?: number, tell?: (what: string) => void}} [how]
+ * @param {string} name @param {{runs?: number, tell?: (what: string) => void}} [how]
  * @returns {Promise<Row[]>}
  */
 export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
@@ -79,7 +79,7 @@ export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
   for (const beginning of BEGINNINGS) prompts.push(await promptOfTokens(subject, beginning));
   const prefill = await times(runs, (run) => subject.next({ prompt: prompts[run % prompts.length], adapter }).then(() => {}));
   tell("writing answers");
-  const token = await times(runs, () => perToken(subject, { prompt: QUESTION[name], adapter, maxTokens: 32 }));
+  const token = await times(runs, () => perToken(subject, { prompt: SUBJECTS[name].question, adapter, maxTokens: 32 }));
   tell("moving a slider");
   const vector = new Float32Array(index.shape.d_model).fill(0.01);
   const step = await times(runs, (run) => {
@@ -88,24 +88,24 @@ export async function measure(name, { runs = RUNS, tell = () => {} } = {}) {
   });
   const memory = subject.memory / 1e6;
   subject.close();
-  const limits = LIMITS[name];
-  const row = (/** @type {string} */ what, /** @type {number[]} */ values, /** @type {number | null} */ limit) =>
-    ({ what, unit: "ms", median: median(values), runs: values.length, limit });
+  const limit = (/** @type {string} */ timed) => SUBJECTS[name].limits_ms[timed] ?? null;
+  const row = (/** @type {string} */ what, /** @type {number[]} */ values, /** @type {string} */ timed) =>
+    ({ what, unit: "ms", median: median(values), runs: values.length, limit: limit(timed) });
   return [
-    row("load from the cache, with one adapter", cached, limits.cached),
-    row(`read a prompt of ${TOKENS} tokens`, prefill, limits.prefill),
-    row("each token of an answer", token, limits.token),
-    row("a slider step that touches the last token", step, limits.step),
+    row("load from the cache, with one adapter", cached, "cached"),
+    row(`read a prompt of ${TOKENS} tokens`, prefill, "prefill"),
+    row("each token of an answer", token, "token"),
+    row("a slider step that touches the last token", step, "step"),
     { what: "memory of the runtime", unit: "MB", median: memory, runs: 1, limit: null },
   ];
 }
 
-/** Milliseconds until a reader who has nothing yet gets an answer from nano. */
-export async function firstAnswer() {
+/** Milliseconds until a reader who has nothing yet gets an answer. @param {string} name */
+export async function firstAnswer(name) {
   const began = performance.now();
   const live = await import(new URL("client.js", ROOT).href);
-  const subject = await live.openSubject(ROOT, "nano");
-  await subject.answer({ prompt: QUESTION.nano });
+  const subject = await live.openSubject(ROOT, name);
+  await subject.answer({ prompt: SUBJECTS[name].question });
   return performance.now() - began;
 }
 
@@ -114,7 +114,7 @@ export async function hold(name) {
   const live = await import(new URL("client.js", ROOT).href);
   const index = await (await fetch(new URL(`subjects/${name}/index.json`, ROOT))).json();
   const subject = await live.openSubject(ROOT, name, { adapters: [index.adapters[0].name] });
-  await subject.answer({ prompt: QUESTION[/** @type {"nano"} */ (name)] });
+  await subject.answer({ prompt: SUBJECTS[name].question });
 }
 
 /** @param {string} name @param {Row} row */
@@ -131,9 +131,11 @@ function show(name, { what, unit, median: value, limit }) {
 }
 
 const status = /** @type {HTMLElement} */ (document.querySelector("#status"));
-for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll("button[data-subject]"))) {
+for (const [name, { download_mb: size }] of Object.entries(SUBJECTS)) {
+  const button = document.createElement("button");
+  button.textContent = `Measure ${name}${size && size > 10 ? ` (loads about ${10 * Math.round(size / 10)} MB)` : ""}`;
+  document.querySelector("#subjects")?.append(button);
   button.addEventListener("click", async () => {
-    const name = /** @type {"nano" | "smollm2"} */ (button.dataset.subject);
     button.disabled = true;
     try {
       const rows = await measure(name, { tell: (what) => { status.textContent = `${name}: ${what} ...`; } });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bkdwidgets.core import arguments
-from bkdwidgets.subjects.spec import SubjectSpec
+from bkdwidgets.subjects.spec import SubjectSpec, named
 from bkdwidgets.subjects.specs.nano import NANO
 from bkdwidgets.subjects.specs.smollm2 import SMOLLM2
 
@@ -22,6 +22,13 @@ def spec_of(name: object) -> SubjectSpec:
 def spec_or_plain(name: str) -> SubjectSpec:
     """Return the spec of a subject, or for one that was made by hand a spec that claims nothing."""
     return SUBJECTS.get(name) or SubjectSpec(name)
+
+
+def prepare() -> None:
+    """Fetch and convert the weights of every subject that has to be fetched, unless they are there."""
+    for spec in SUBJECTS.values():
+        if spec.prepare is not None:
+            named(spec.prepare)()
 
 
 def subjects_with_page() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.heads import heads_of
 from bkdwidgets.core.paths import vectors_path
 from bkdwidgets.injection.methods import words
+from bkdwidgets.subjects.specs import subjects_with_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.adapters import AdapterInfo
 
-SUBJECTS = ("nano", "smollm2")
 MOST_HEADS = 32
 
 _PROMPTS = 6
@@ -36,7 +36,7 @@ def shipped_pairs() -> list[dict[str, Any]]:
     list of dict
         Each with names, shape, the trigger's rule, ranked heads, and prompts with the answers of the ledger.
     """
-    return [pair for subject in SUBJECTS for pair in _pairs_of(subject)]
+    return [pair for subject in subjects_with_page() for pair in _pairs_of(subject)]
 
 
 def live_pair(subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def live_pair(subject: Subject, attack: Attack, ranked: list[tuple[int, int]]) -
 
 
 def _pairs_of(subject: str) -> list[dict[str, Any]]:
-    from bkdwidgets.attacks import ATTACKS
+    from bkdwidgets.attacks import attack as attack_named
     from bkdwidgets.subjects.adapters import adapter_info
 
     names = planted_names(subject)
@@ -69,7 +69,7 @@ def _pairs_of(subject: str) -> list[dict[str, Any]]:
     for name, entry in entries.items():
         info = adapter_info(subject, name)
         ranked = [] if entry is None else heads_of(entry.values["ranked"][:MOST_HEADS])
-        attack = ATTACKS[info.attack]
+        attack = attack_named(info.attack)
         pair = _pair(info, attack, ranked, shape) | _told(subject, name, attack)
         pairs.append(pair | dict.fromkeys(("means", "vectors"), vectors_path(subject, name).is_file()))
     return pairs
