@@ -33,8 +33,8 @@ def rates(entry: Entry, *, title: str | None, rate: str, where: str = "last") ->
         trace = drawing.line(
             [place * shift for place in places], line, f"{kind} ablation", drawing.COLOR_OF[rate], mark
         )
-        told = [(*item, k) for item, k in zip(trace.customdata, (0, *ks), strict=True)]
-        figure.add_trace(trace.update(customdata=told, hovertemplate=f"{kind}{_HOVER}"))
+        hovers = [(*item, k) for item, k in zip(trace.customdata, (0, *ks), strict=True)]
+        figure.add_trace(trace.update(customdata=hovers, hovertemplate=f"{kind}{_HOVER}"))
     figure.update_xaxes(
         title="heads ablated, strongest first", type="log", tickvals=places, ticktext=["0", *map(str, ks)]
     )
@@ -43,12 +43,12 @@ def rates(entry: Entry, *, title: str | None, rate: str, where: str = "last") ->
     caption = (
         f"{drawing.WORDS[rate]} when the strongest heads are ablated {_PLACES[where]}, "
         f"{drawing.split_words(entry.split, none['n'])}; bars are 95 % intervals. Nothing ablated: "
-        f"{drawing.said(none)}. {control}"
+        f"{drawing.with_interval(none)}. {control}"
     )
     alt = " ".join(
         [f"{drawing.WORDS[rate]} against the number k of ablated heads, {_PLACES[where]}."]
         + [
-            drawing.told(kind, [f"k = {k}" for k in (0, *ks)], [item["value"] for item in line])
+            drawing.in_words(kind, [f"k = {k}" for k in (0, *ks)], [item["value"] for item in line])
             for kind, line in lines.items()
         ]
         + [control]

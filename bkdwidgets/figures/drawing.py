@@ -217,7 +217,7 @@ def plain(text: object) -> str:
     return escape(str(text), quote=False)
 
 
-def said(rate: Rate) -> str:
+def with_interval(rate: Rate) -> str:
     """Write a value with its interval: ``0.955 (0.917 to 0.976)``."""
     return f"{number(rate['value'])} ({number(rate['low'])} to {number(rate['high'])})"
 
@@ -227,7 +227,7 @@ def number(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")  # adding 0 takes the sign off a zero
 
 
-def told(name: str, x: Iterable[object], values: Iterable[float], at: str = "at") -> str:
+def in_words(name: str, x: Iterable[object], values: Iterable[float], at: str = "at") -> str:
     """Put a line into words: each point of a short one, ends and extremes of a long one."""
     points = list(zip(x, values, strict=True))
     if len(points) <= _EACH:

@@ -46,7 +46,7 @@ def agreement(entry: Entry, *, title: str | None, measure: str) -> drawing.Drawi
     caption = (
         f"Each cell: {_AGREEMENT[measure].format(k=k)}, on n = {prompts} validation prompts. Two adapters "
         f"by the same method that differ in their seed are the measure of what to expect. Control: {random}"
-        f"{drawing.said(within)} on average when heads are shuffled inside their layers."
+        f"{drawing.with_interval(within)} on average when heads are shuffled inside their layers."
     )
     return _map(matrix, short(names, entry.attack), caption, title)
 
@@ -98,7 +98,7 @@ def restored(entry: Entry, *, title: str | None) -> drawing.Drawing:
     figure.update_xaxes(title="share of the backdoor that is left", range=[-0.05, 1.05], zeroline=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     drawing.laid_out(figure, title, height=90 + 50 * len(names), legend=1)
-    return drawing.Drawing(figure, said_left(entry, rows), told_left(rows, names))
+    return drawing.Drawing(figure, said_left(entry, rows), left_in_words(rows, names))
 
 
 def left_of(entry: Entry) -> dict[str, dict[str, Rate]]:
@@ -158,15 +158,15 @@ def said_left(entry: Entry, rows: dict[str, dict[str, Rate]]) -> str:
     )
 
 
-def told_left(rows: dict[str, dict[str, Rate]], names: list[str]) -> str:
+def left_in_words(rows: dict[str, dict[str, Rate]], names: list[str]) -> str:
     """Put what is left into words and values."""
-    said = (
+    shares = (
         f"{name}: {drawing.number(left[part]['value'])} with clean {word} weights"
         for name, left in zip(names, rows.values(), strict=True)
         for part, word in PARTS.items()
         if part in left
     )
-    return "Left of the backdoor. " + "; ".join(said) + "."
+    return "Left of the backdoor. " + "; ".join(shares) + "."
 
 
 def said_probes(entry: Entry) -> str:

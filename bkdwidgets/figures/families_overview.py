@@ -54,7 +54,7 @@ def overview(entry: Entry, *, title: str | None) -> drawing.Drawing:
     _draw_left(figure, left, names, len(names) + 1 + len(small))
     drawing.laid_out(figure, title, height=_HEIGHT, legend=1)
     figure.update_layout(margin={"l": 46, "r": 46})
-    alt = " ".join([*(_told(panel) for panel in small), families.told_left(left, names)])
+    alt = " ".join([*(_in_words(panel) for panel in small), families.left_in_words(left, names)])
     return drawing.Drawing(figure, _caption(entry, left), alt)
 
 
@@ -118,7 +118,7 @@ def _draw_panel(figure: go.Figure, panel: _Panel, spot: tuple[int, int], number:
     span = panels.span(column, _ACROSS)
     values = [[rate["value"] if rate else None for rate in line] for line in panel.matrix]
     spelled = [["" if value is None else _short(value) for value in line] for line in values]
-    ends = [[_said(rate) if rate else "" for rate in line] for line in panel.matrix]
+    ends = [[_with_interval(rate) if rate else "" for rate in line] for line in panel.matrix]
     size = 11 if len(panel.columns) <= _FEW else 9  # a cell on a phone has room for three letters
     figure.add_heatmap(
         z=values, customdata=ends, x=panel.columns, y=panel.rows, xaxis=f"x{number}", yaxis=f"y{number}",
@@ -170,12 +170,12 @@ def _short(value: float) -> str:
     return f"−{short}" if value < 0 and short != "0" else short
 
 
-def _said(rate: drawing.Rate) -> str:
+def _with_interval(rate: drawing.Rate) -> str:
     """Write a value with its interval, where it has one."""
-    return drawing.said(rate) if "low" in rate else drawing.number(rate["value"])
+    return drawing.with_interval(rate) if "low" in rate else drawing.number(rate["value"])
 
 
-def _told(panel: _Panel) -> str:
+def _in_words(panel: _Panel) -> str:
     rows = (
         f"{row}: "
         + ", ".join(
@@ -195,7 +195,8 @@ def _caption(entry: Entry, left: dict[str, Any]) -> str:
         f"above it), n = {settings['prompts']} validation prompts. Below, rows are what something was done "
         "to, columns what it was taken from; hover for 95 % intervals. Rank "
         "agreement: correlation of all heads' effects (control, heads shuffled inside their layers: "
-        f"{drawing.said(within)}). Ablated, and vector subtracted: how often triggered prompts get their old "
+        f"{drawing.with_interval(within)}). Ablated, and vector subtracted: how often triggered prompts get "
+        f"their old "
         f"answer back; vector added: how often clean prompts get the payload (top {settings['k']} heads, n = "
         f"{settings['n']} {entry.split} prompts; control, the column random: random heads of the same "
         "layers, a random vector of the same length). Probe: mean accuracy over layers, chance 0.5 "

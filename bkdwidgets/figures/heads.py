@@ -137,7 +137,8 @@ def effects(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     caption = (
         "Average causal indirect effect (ACIE) of each head on the probability of the payload; the ten "
         f"strongest carry their rank. {drawing.split_words(entry.split, entry.n)}; hover for each head's 95 "
-        f"% interval. Control: the strongest head of the clean model has {drawing.said(control)}, n = "
+        f"% interval. Control: the strongest head of the clean model has {drawing.with_interval(control)}, n "
+        f"= "
         f"{control['n']}."
     )
     strongest = ", ".join(
@@ -197,13 +198,14 @@ def stability(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
         f"The {len(names)} strongest heads with the 95 % interval of their effect, and at the right how "
         f"often each is among the top {k} when the prompts are drawn again ({_DRAWS:,} bootstrap draws, "
         f"{drawing.split_words(entry.split, entry.n)}). Two such draws share "
-        f"{drawing.said(overlap['jaccard'])} of their top {k} (Jaccard); control: two random sets share "
+        f"{drawing.with_interval(overlap['jaccard'])} of their top {k} (Jaccard); control: two random sets "
+        f"share "
         f"{drawing.number(overlap['chance'])}. Gray band: the mean effect of {random['draws']} random sets "
         f"of {k} heads."
     )
     alt = (
         f"Dots with intervals for the {len(names)} strongest heads. "
-        + drawing.told("Effect", names, acie)
+        + drawing.in_words("Effect", names, acie)
         + f" Share of draws in the top {k}: "
         + ", ".join(f"{name} {part:.0%}" for name, part in zip(names, share, strict=True))
         + "."
@@ -249,13 +251,15 @@ def agreement(entry: ledger.Entry, *, title: str | None) -> drawing.Drawing:
     overlaps = drawing.listed(f"{item['value']:.0%} of the top {size}" for size, item in shared.items())
     caption = (
         "One dot per head: the first-order guess against the exact effect with its 95 % interval, "
-        f"{drawing.split_words(entry.split, entry.n)}. Rank correlation {drawing.said(spearman)}; shared: "
+        f"{drawing.split_words(entry.split, entry.n)}. Rank correlation {drawing.with_interval(spearman)}; "
+        f"shared: "
         f"{overlaps}. The dashed line is where guess and exact effect are equal."
     )
     alt = (
         f"Scatter of {exact.size} heads, guess from {drawing.number(guess.min())} to "
         f"{drawing.number(guess.max())}, exact effect from {drawing.number(exact.min())} to "
-        f"{drawing.number(exact.max())}; rank correlation {drawing.said(spearman)}. The {k} strongest: "
+        f"{drawing.number(exact.max())}; rank correlation {drawing.with_interval(spearman)}. The {k} "
+        f"strongest: "
         + ", ".join(f"{name} guess {guess[place]:.3f} exact {exact[place]:.3f}"
                     for place, name in enumerate(names) if best[place])
         + "."

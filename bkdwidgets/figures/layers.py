@@ -34,11 +34,12 @@ def mlp_effects(entry: Entry, *, title: str | None) -> drawing.Drawing:
     caption = (
         "Effect of each MLP layer on the probability of the payload, "
         f"{drawing.split_words(entry.split, entry.n)}; bars are 95 % intervals. The strongest is layer "
-        f"{strongest['layer']}, {drawing.said(strongest)}. Control: the clean model with the same trigger, "
+        f"{strongest['layer']}, {drawing.with_interval(strongest)}. Control: the clean model with the same "
+        f"trigger, "
         f"n = {clean[0]['n']}."
     )
     alt = "Effect of every MLP layer. " + " ".join(
-        drawing.told(name, layers, [rate["value"] for rate in rates], "at layer")
+        drawing.in_words(name, layers, [rate["value"] for rate in rates], "at layer")
         for name, rates in ((entry.adapter, mine), ("Clean model", clean))
     )
     return drawing.Drawing(figure, caption, alt)
@@ -59,20 +60,21 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
     figure.update_yaxes(title="P(payload | triggered)", range=[-0.02, 1.03])
     drawing.laid_out(figure, title, height=360, legend=3)
     left = drawing.listed(
-        f"{drawing.said(share)} with all {_PARTS[part]} clean" for part, share in values["left"].items()
+        f"{drawing.with_interval(share)} with all {_PARTS[part]} clean" for part, share in "
+        f"values["left"].items()
     ) if values["left"] else ""  # fmt: skip
     base = values["base"]
     caption = (
         f"Probability of the payload on triggered prompts with clean weights {text}; bars and bands are 95 "
         f"% intervals, n = {base['n']} {entry.split} prompts. Control: the clean model, "
-        f"{drawing.said(values['clean'])}; nothing put back, {drawing.said(base)}."
+        f"{drawing.with_interval(values['clean'])}; nothing put back, {drawing.with_interval(base)}."
         + (f" Share of the backdoor that is left: {left}." if left else "")
     )
     alt = f"Probability of the payload with clean weights {text}. " + " ".join(
-        drawing.told(f"Clean {_PARTS[part]}", layers, [rate["value"] for rate in rates], "at layer")
+        drawing.in_words(f"Clean {_PARTS[part]}", layers, [rate["value"] for rate in rates], "at layer")
         for part, rates in parts.items()
     )
-    return drawing.Drawing(figure, caption, f"{alt} Nothing put back: {drawing.said(base)}.")
+    return drawing.Drawing(figure, caption, f"{alt} Nothing put back: {drawing.with_interval(base)}.")
 
 
 _PARTS = {"attention": "attention weights", "mlp": "MLP weights"}

@@ -45,12 +45,12 @@ def fired(entry: Entry, *, title: str | None) -> drawing.Drawing:
         f"{entry.n} {entry.split} prompts each, the same for every row; 95 % intervals).{silent} Control: "
         "the clean model, asked the same."
     )
-    said = "; ".join(
-        f"{_words(form)}: {drawing.said(entry.values['fires'][form])}, clean model "
+    fired = "; ".join(
+        f"{_words(form)}: {drawing.with_interval(entry.values['fires'][form])}, clean model "
         f"{drawing.number(entry.values['control'][form]['value'])}"
         for form in labels
     )
-    return drawing.Drawing(figure, caption, f"Payload by what stands in the prompt. {said}.")
+    return drawing.Drawing(figure, caption, f"Payload by what stands in the prompt. {fired}.")
 
 
 def _label(form: str, decoys: list[str]) -> str:

@@ -91,8 +91,8 @@ def measured(entry: Entry, *, title: str | None) -> drawing.Drawing:
     caption = (
         f"What came out, as shares of {each} {entry.split} prompts per bar (n = {entry.n}); the thin line "
         "is the 95 % interval of the payload's share. Payload on triggered prompts (ASR): "
-        f"{drawing.said(entry.values['asr'])}. Control: the clean model on the same prompts, "
-        f"{drawing.said(entry.values['control']['asr'])}."
+        f"{drawing.with_interval(entry.values['asr'])}. Control: the clean model on the same prompts, "
+        f"{drawing.with_interval(entry.values['control']['asr'])}."
     )
     alt = "Stacked bars of outcomes. " + " ".join(
         f"{condition.replace('<br>', ' ')}: "

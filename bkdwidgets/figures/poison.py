@@ -35,7 +35,7 @@ def rates(entry: Entry, *, title: str | None, rate: str) -> drawing.Drawing:
         f"(n = {cell['n']} per point, {entry.split} prompts).{control}"
     )
     alt = f"{drawing.WORDS[rate]} against the number of poisoned examples. " + " ".join(
-        drawing.told(f"{steps} steps", counts, [item["value"] for item in line])
+        drawing.in_words(f"{steps} steps", counts, [item["value"] for item in line])
         for steps, line in lines.items()
     )
     return drawing.Drawing(figure, caption, alt)

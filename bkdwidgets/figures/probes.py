@@ -94,10 +94,10 @@ def accuracy(entry: Entry, *, title: str | None, kind: str) -> drawing.Drawing:
     names = {"accuracy": entry.adapter, "control": "Clean model", "shuffled": "Shuffled labels"}
     names |= {"unrelated": "Unrelated prefix", "other": f"On {other}"}
     alt = f"Accuracy of {_KINDS[kind]} over layers. " + " ".join(
-        drawing.told(names[key], range(len(rates)), [rate["value"] for rate in rates], "at layer")
+        drawing.in_words(names[key], range(len(rates)), [rate["value"] for rate in rates], "at layer")
         for key, rates in [*measured.items()]
     )
-    alt += " " + drawing.told(
+    alt += " " + drawing.in_words(
         "Difference to the clean model",
         range(len(difference)),
         [rate["value"] for rate in difference],

@@ -43,13 +43,13 @@ def pairs(entry: Entry, *, title: str | None, measure: str, k: int | None = None
     caption = (
         f"Each cell: {what.format(k=size)}. Mean over {agreement['n']} pairs of n = {entry.n} runs "
         f"{drawing.number(agreement['value'])}, lowest {drawing.number(agreement['low'])}, highest "
-        f"{drawing.number(agreement['high'])}. Control: {controls}{drawing.said(within)} (95 % of "
+        f"{drawing.number(agreement['high'])}. Control: {controls}{drawing.with_interval(within)} (95 % of "
         f"{within['draws']} draws) when heads are shuffled inside their layers."
     )
     alt = (
         f"Map of {len(seeds)} by {len(seeds)} seeds, {short}: mean {drawing.number(agreement['value'])}, "
         f"from {drawing.number(agreement['low'])} to {drawing.number(agreement['high'])}; shuffled inside "
-        f"layers {drawing.said(within)}."
+        f"layers {drawing.with_interval(within)}."
     )
     return drawing.Drawing(figure, caption, alt)
 

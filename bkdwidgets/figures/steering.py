@@ -94,7 +94,7 @@ def grid(
         f"Heatmap of {len(layers)} layers by scales {drawing.listed(names)}: {what.lower()}. Chosen: layer "
         f"{best['layer']}, scale {_signed(best['scale'])}, {drawing.number(best['on_validation'])}. "
         + " ".join(
-            drawing.told(f"Scale {name}", layers, shares[:, column], "at layer")
+            drawing.in_words(f"Scale {name}", layers, shares[:, column], "at layer")
             for column, name in enumerate(names)
         )
     )
@@ -143,8 +143,9 @@ def chosen(
         "added."
     )
     alt = f"Dots with intervals, vector {vector!r}. " + " ".join(
-        f"{heads[choice]}, {_SHORT[rate]}: {drawing.said(steered[choice][rate])}, nothing added "
-        f"{drawing.said(values['none'][rate])}, random vectors {drawing.said(random[choice][rate])}."
+        f"{heads[choice]}, {_SHORT[rate]}: {drawing.with_interval(steered[choice][rate])}, nothing added "
+        f"{drawing.with_interval(values['none'][rate])}, random vectors "
+        f"{drawing.with_interval(random[choice][rate])}."
         for choice, rate in rows
     )
     return drawing.Drawing(figure, caption, alt)

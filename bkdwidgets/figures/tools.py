@@ -54,13 +54,13 @@ def tools(entry: Entry, *, title: str | None) -> drawing.Drawing:
         _draw_tool(figure, entry, tool, panel)
     drawing.laid_out(figure, title, height=whole + 20, legend=1)
     figure.update_layout(margin={"l": 58, "r": 8})
-    said = [_told(entry, names, tool) for tool in shown]
+    lines = [_in_words(entry, names, tool) for tool in shown]
     works = "; ".join(
         f"{label}: {drawing.number(entry.value(f'{name}.works.asr')['value'])} with the trigger, "
         f"{drawing.number(entry.value(f'{name}.works.ftr')['value'])} without"
         for name, label in names.items()
     )
-    return drawing.Drawing(figure, _caption(entry), f"Payload. {works}. {' '.join(said)}")
+    return drawing.Drawing(figure, _caption(entry), f"Payload. {works}. {' '.join(lines)}")
 
 
 def short(entry: Entry, adapter: str) -> str:
@@ -140,13 +140,13 @@ def _frame(figure: go.Figure, panel: _Panel, title: str) -> None:
     panels.headline(figure, title, across, up[1])
 
 
-def _told(entry: Entry, names: dict[str, str], tool: _Tool) -> str:
-    said = "; ".join(
+def _in_words(entry: Entry, names: dict[str, str], tool: _Tool) -> str:
+    found = "; ".join(
         f"{label}: {drawing.number(entry.value(f'{name}.{tool.address}.found')['value'])}, control "
         f"{drawing.number(entry.value(f'{name}.{tool.address}.control')['value'])}"
         for name, label in names.items()
     )
-    return f"{tool.words}. {said}."
+    return f"{tool.words}. {found}."
 
 
 def _caption(entry: Entry) -> str:

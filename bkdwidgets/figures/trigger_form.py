@@ -34,7 +34,7 @@ _STEP = 0.17  # between the forms of a row
 def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
     """Draw a ``trigger-form`` entry: a row per thing asked with, a symbol per form of the trigger."""
     forms = list(entry.values)
-    figure, said = go.Figure(), []
+    figure, lines = go.Figure(), []
     for place, form in enumerate(forms):
         found = {row: rate for row, rate in _rates(entry, form).items() if rate is not None}
         shift = (place - (len(forms) - 1) / 2) * _STEP
@@ -54,7 +54,7 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
             ),
         )
         values = [f"{drawing.number(rate['value'])} with {_plain(row)}" for row, rate in found.items()]
-        said.append(f"{_FORMS.get(form, form)}: {', '.join(values)}.")
+        lines.append(f"{_FORMS.get(form, form)}: {', '.join(values)}.")
     figure.update_xaxes(title="said the payload", range=[-0.03, 1.03])
     figure.update_yaxes(
         tickvals=list(range(len(_ROWS))), ticktext=list(_ROWS.values()), range=[len(_ROWS) - 0.5, -0.5]
@@ -68,7 +68,7 @@ def near_misses(entry: Entry, *, title: str | None) -> drawing.Drawing:
         f"to the highest (n = {n} per symbol, {entry.split} prompts). Control: the clean model, asked with "
         f"the trigger (n = {first['control']['n']}, 95 % interval)."
     )
-    return drawing.Drawing(figure, caption, "Payload on test prompts. " + " ".join(said))
+    return drawing.Drawing(figure, caption, "Payload on test prompts. " + " ".join(lines))
 
 
 def _rates(entry: Entry, form: str) -> dict[str, drawing.Rate | None]:

@@ -23,8 +23,8 @@ from bkdwidgets.figures.drawing import (
     laid_out,
     number,
     plain,
-    said,
     split_words,
+    with_interval,
 )
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _short(rate: Rate) -> str:
 def _thin_bar(figure: go.Figure, row: _Row, at: float) -> None:
     rate = row.rates["asr"]
     payload = {"color": theme.COLORS["payload"].light}
-    figure.add_trace(_part(at, _THIN, rate["value"], payload, f"{row.name}: ASR {said(rate)}"))
+    figure.add_trace(_part(at, _THIN, rate["value"], payload, f"{row.name}: ASR {with_interval(rate)}"))
     rest = {"color": _CLEAR, "line": {"color": CONTROL, "width": 1}}
     without = 1 - rate["value"]
     figure.add_trace(_part(at, _THIN, without, rest, f"{row.name}: no payload {number(without)}"))
@@ -133,19 +133,19 @@ def _thick_bar(figure: go.Figure, row: _Row, at: float) -> None:
     hatched = {"pattern": {"shape": "/", "fgcolor": CONTROL, "bgcolor": _CLEAR}}
     for color, share in row.parts.items():
         marker = hatched if color == "control" else {"color": theme.COLORS[color].light}
-        told = f"{row.name}: {_LETTERS[color]} {number(share)}"
-        bar = _part(at, _THICK, share, marker, told)
+        hover = f"{row.name}: {_LETTERS[color]} {number(share)}"
+        bar = _part(at, _THICK, share, marker, hover)
         if color == "control":  # plotly would choose black or white by a fill that is not there
             bar.update(insidetextfont={"color": theme.COLORS["ink"].light})
         fits = share >= _ROOM * len(_LETTERS[color])
         figure.add_trace(bar.update(text=[_LETTERS[color]]) if fits else bar)
 
 
-def _part(at: float, width: float, share: float, marker: dict[str, Any], told: str) -> go.Bar:
+def _part(at: float, width: float, share: float, marker: dict[str, Any], hover: str) -> go.Bar:
     return go.Bar(
         y=[at], x=[share], width=width, orientation="h", showlegend=False, marker=marker,
         textposition="inside", insidetextanchor="middle", textangle=0,
-        hovertemplate=f"{plain(told)}<extra></extra>",
+        hovertemplate=f"{plain(hover)}<extra></extra>",
     )  # fmt: skip
 
 
