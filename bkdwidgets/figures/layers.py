@@ -59,10 +59,11 @@ def restored(entry: Entry, *, title: str | None, way: str) -> drawing.Drawing:
     figure.update_xaxes(title=axis)
     figure.update_yaxes(title="P(payload | triggered)", range=[-0.02, 1.03])
     drawing.laid_out(figure, title, height=360, legend=3)
-    left = drawing.listed(
-        f"{drawing.with_interval(share)} with all {_PARTS[part]} clean" for part, share in "
-        f"values["left"].items()
-    ) if values["left"] else ""  # fmt: skip
+    wholes = [
+        f"{drawing.with_interval(share)} with all {_PARTS[part]} clean"
+        for part, share in values["left"].items()
+    ]
+    left = drawing.listed(wholes) if wholes else ""
     base = values["base"]
     caption = (
         f"Probability of the payload on triggered prompts with clean weights {text}; bars and bands are 95 "
