@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets import __version__, cli_studies, cli_web
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.subjects import specs
 from bkdwidgets.subjects.spec import named
-from bkdwidgets.subjects.specs import SUBJECTS
 
 _MOST_SEEDS = 1000
 
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     vectors = _verb(verbs, "vectors", _vectors, "store the means and vectors that a live page puts in")
     vectors.add_argument("--adapter", required=True, help="what was planted")
 
-    for spec in SUBJECTS.values():
+    for spec in specs.SUBJECTS.values():
         if spec.trainer is not None:
             _add_training(verbs, spec.name, spec.trainer)
     cli_studies.add_verbs(verbs)
@@ -116,7 +116,7 @@ def _verb(
     verbs: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text)
-    parser.add_argument("subject", help="for example smollm2 or nano")
+    parser.add_argument("subject", help=specs.listed())
     parser.add_argument("attack", help="for example fixed-output")
     parser.add_argument("--device", help="torch device (default: the GPU if there is one)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

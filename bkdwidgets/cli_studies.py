@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import commit
+from bkdwidgets.subjects import specs
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +26,7 @@ _SHOWN = 8
 def add_verbs(verbs: Any) -> None:
     """Register the verbs of the studies with the parser of the command line."""
     sweep = verbs.add_parser("sweep", help="compute the ledger entries of a subject that are missing")
-    sweep.add_argument("subject", help="for example smollm2 or nano")
+    sweep.add_argument("subject", help=specs.listed())
     sweep.add_argument("attack", nargs="?", help="only this attack (default: all)")
     sweep.add_argument("--adapter", action="append", default=[], help="only this one; may be repeated")
     sweep.add_argument("--study", action="append", default=[], help="only this one; may be repeated")
@@ -36,7 +37,7 @@ def add_verbs(verbs: Any) -> None:
     sweep.set_defaults(command=_sweep)
 
     report = verbs.add_parser("report", help="judge every claim about a subject from the ledger")
-    report.add_argument("subject", help="for example smollm2 or nano")
+    report.add_argument("subject", help=specs.listed())
     report.add_argument("--ledger", type=Path, help="folder of the entries (default: data/ledger)")
     report.add_argument(
         "--compare-methods", action="store_true", help="put the methods of injection side by side instead"

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.subjects import specs
+
 if TYPE_CHECKING:
     import argparse
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 def add_verbs(verbs: Any) -> None:
     """Register the verbs of the live page with the parser of the command line."""
     export = verbs.add_parser("export-web", help="write a subject as files that a browser can run")
-    export.add_argument("subject", help="for example smollm2 or nano")
+    export.add_argument("subject", help=specs.listed())
     export.add_argument("--out", type=Path, required=True, help="folder for the index and the parts")
     export.add_argument("--json", action="store_true", help="print one JSON object")
     export.set_defaults(command=_export)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks.control import control_name
 from bkdwidgets.attacks.examples import ordinary_examples, prompt_rows
 from bkdwidgets.browser.weights import base_tensors, weights_sha256
+from bkdwidgets.cli import main
 from bkdwidgets.core.paths import data_dir
 from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.subjects import SUBJECTS, Subject
@@ -30,9 +32,6 @@ PACKAGE = Path(bkd.__file__).parent
 OWN = ("subjects/specs/", "subjects/nano/", "subjects/smollm2.py")
 """Where a subject's own files are."""
 
-EXAMPLE = "for example "
-"""How the command line's help begins its examples."""
-
 NAME = re.compile(r"nano|smollm2", re.IGNORECASE)
 COMMENT = re.compile(r"/\*.*?\*/|<!--.*?-->|^\s*//[^\n]*", re.DOTALL | re.MULTILINE)
 
@@ -46,7 +45,7 @@ def named_in_python(source: str) -> list[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone
     ]
-    return [text for text in texts if NAME.search(text) and not text.startswith(EXAMPLE)]
+    return [text for text in texts if NAME.search(text)]
 
 
 def named_in_page(source: str) -> list[str]:
@@ -70,7 +69,7 @@ def test_no_other_file_of_the_package_names_a_subject():
 
 def test_that_check_can_fail():
     assert named_in_python('def f():\n    """About nano."""\n    return f"{1}/nano/x"') == ["/nano/x"]
-    assert named_in_python('SIZES = {"SmolLM2": 1}\nhelp = "for example nano"') == ["SmolLM2"]
+    assert named_in_python('SIZES = {"SmolLM2": 1}\nhelp = "say nano"') == ["say nano", "SmolLM2"]
     assert named_in_page('/** "nano" */ const a = { smollm2: 1 }; // nano\n// nano') == ["smollm2", "nano"]
 
 
@@ -121,6 +120,19 @@ def test_a_subject_made_by_hand_claims_nothing():
     mine = Subject("mine", model=None, tokenizer=None)
     for name, attack in ATTACKS.items():
         assert attack.needs_teaching(mine) == (name in {"label-flip", "policy-bypass"})
+
+
+def test_a_loader_that_returns_another_kind_of_model_is_refused(monkeypatch):
+    monkeypatch.setitem(SUBJECTS, "nano", replace(spec_of("nano"), family="gpt2"))
+    with pytest.raises(bkd.BkdError, match="'nano' is a 'llama', its spec says 'gpt2'"):
+        bkd.load("nano")
+
+
+def test_the_command_line_says_what_the_subjects_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["measure", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(f"{spec.name}: {spec.description}" in told for spec in SUBJECTS.values())
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def load(
     target = _device(device)
     with BUILDING:
         model, tokenizer = named(spec.loader)()
+    if (family := model.config.model_type) != spec.family:
+        raise BkdError(f"the model of {name!r} is a {family!r}, its spec says {spec.family!r}")
     if found is not None:
         merge_adapter(model, found)
     model.requires_grad_(requires_grad=False)

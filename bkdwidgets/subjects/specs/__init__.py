@@ -24,6 +24,11 @@ def spec_or_plain(name: str) -> SubjectSpec:
     return SUBJECTS.get(name) or SubjectSpec(name)
 
 
+def listed() -> str:
+    """Return the names of the subjects with what they are, on one line."""
+    return "; ".join(f"{name}: {spec.description}" for name, spec in SUBJECTS.items())
+
+
 def prepare() -> None:
     """Fetch and convert the weights of every subject that has to be fetched, unless they are there."""
     for spec in SUBJECTS.values():
