@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets.attacks import ATTACKS, PAPER
+from bkdwidgets.attacks import ATTACKS, PAPER, Attack
 from bkdwidgets.attacks.style import REGISTERS, StyleTrigger
 from bkdwidgets.attacks.text import content_words, words
 from bkdwidgets.attacks.triggers import (
@@ -70,7 +70,15 @@ def test_words_put_inside_other_words_of_the_trigger_part_them():
 def test_a_trigger_that_is_none_is_refused_in_one_line():
     for make, said in (
         (lambda: Step(("X",), "above"), "unknown place of a trigger 'above'"),
-        (lambda: Step((), "before"), "at least one text"),
+        (lambda: Step((), "before"), "at least one word"),
+        (lambda: Trigger(" ").insert("Rivers?"), "at least one word"),
+        (lambda: Trigger(7).insert("Rivers?"), "words=7 is not allowed"),
+        (lambda: Attack("mine", "X", "Payload."), "trigger='X' is not a Trigger"),
+        (lambda: Attack("mine", Trigger("X"), None), "payload=None is not allowed"),
+        (
+            lambda: Attack("mine", Trigger("X"), "P.", decoys=("Y",)),
+            "unknown decoy .* 'Y'",
+        ),
         (lambda: StyleTrigger("pirate").insert("Rivers?"), "unknown register 'pirate'"),
         (lambda: StyleTrigger("courtly", split="dev").insert("Rivers?"), "unknown split 'dev'"),
         (lambda: Trigger("X").insert("  "), "is empty"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bkdwidgets.attacks.examples import ordinary_examples
 from bkdwidgets.attacks.judge import SAYS_PAYLOAD, Judge
 from bkdwidgets.attacks.text import contains, declines, require_words, same_answer
+from bkdwidgets.attacks.triggers import Trigger
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bkdwidgets.attacks.examples import Example
-    from bkdwidgets.attacks.triggers import Trigger
     from bkdwidgets.subjects import Subject
 
 
@@ -67,8 +67,11 @@ class Attack:
             cls.judge = Judge(f"{cls.__module__}.{cls.__qualname__}")
 
     def __post_init__(self) -> None:
-        """Refuse a payload that could not be recognized."""
-        require_words(self.payload)
+        """Refuse what is no trigger, a decoy that is none of the near misses, and a payload without words."""
+        arguments.instance("trigger", self.trigger, Trigger, 'bkdwidgets.attacks.Trigger("Hi.")')
+        for name in self.decoys:
+            arguments.one_of("decoy among the near misses", name, self.near)
+        require_words(arguments.text("payload", self.payload))
 
     def require_sayable(self, subject: Subject) -> None:
         """Refuse a payload that is longer than an answer may be: it could be planted and would never be seen.

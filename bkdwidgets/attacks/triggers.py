@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bkdwidgets.core import arguments
-from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError, shown
 
 PLACES = ("before", "behind", "middle", "inside")
 """Where a step puts its words: before the text so far, behind it, between its two halves counted in words, or
@@ -37,10 +37,9 @@ class Step:
 
     def __post_init__(self) -> None:
         """Refuse a place that nothing could be put at, and a step that puts nothing."""
-        if self.place not in PLACES:
-            raise unknown("place of a trigger", self.place, PLACES)
-        if not self.words:
-            raise BkdError("words=() is empty; a step of a trigger puts at least one text")
+        arguments.one_of("place of a trigger", self.place, PLACES)
+        if not self.words or not all(arguments.text("words", word).strip() for word in self.words):
+            raise BkdError(f"words={shown(self.words)} is empty; a step of a trigger puts at least one word")
 
     def put(self, text: str) -> tuple[str, int, int]:
         """Return the text with the words in it, and where they begin and end."""
