@@ -20,9 +20,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from bkdwidgets.core import __version__ as __version__
 from bkdwidgets.widgets import WIDGETS
-
-__version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(WIDGETS, "widgets"),

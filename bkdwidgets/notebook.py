@@ -12,26 +12,17 @@ no output carries executable script, and text inside a figure can never become m
 
 from __future__ import annotations
 
-import html
 import json
-import os
 import re
-import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from bkdwidgets.core.html import script_json
 
-STATIC_VARIABLE = "BKDWIDGETS_STATIC"
-"""The environment variable that the book's builder sets to "1"."""
+if TYPE_CHECKING:
+    from bkdwidgets.figures.embed import Embedded
 
 NO_OTHER_HOST = {"showSendToCloud": False, "plotlyServerURL": "", "displaylogo": False}
 """Plotly without "Share chart...", which uploads to its maker, and without its logo, a link there."""
-
-_DEFAULT_HEIGHT = 420
-_PLOTLY_TOP = 100
-"""Pixels that plotly leaves above a plot when nobody says otherwise."""
 
 _CIRCUITSVIS_MODULES = (
     "activations",
@@ -56,6 +47,7 @@ def setup_notebook() -> None:
     import plotly.io as pio  # heavy, and only a notebook needs it
 
     from bkdwidgets.figures import template
+    from bkdwidgets.figures.embed import writes_static
 
     pio.templates.default = template.TEMPLATE
     _tame_circuitsvis()
@@ -63,83 +55,6 @@ def setup_notebook() -> None:
         _setup_static()
     else:
         _keep_charts_here()
-
-
-def writes_static() -> bool:
-    """Say whether the book is being built, so that figures are written as data."""
-    return os.environ.get(STATIC_VARIABLE) == "1"
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A drawing as data: the element that ``page.js`` turns into a figure.
-
-    Attributes
-    ----------
-    kind : str
-        Which library draws it, ``"plotly"`` or ``"circuitsvis"``.
-    data : Mapping
-        What it draws, as JSON.
-    label : str
-        What a screen reader says of it.
-    height : int
-        Pixels kept free until it is drawn, so that the text below does not jump.
-    component : str
-        The CircuitsVis component.
-    title : str
-        Written above, as text that wraps with the page.
-    file : str
-        What a picture of it is called when a reader keeps one.
-    """
-
-    kind: str
-    data: Mapping[str, Any]
-    label: str
-    height: int
-    component: str = ""
-    title: str = ""
-    file: str = ""
-
-    def _repr_html_(self) -> str:
-        attributes = {
-            "class": f"bkd-figure bkd-{self.kind}",
-            "data-kind": self.kind,
-            "data-component": self.component,
-            "role": "group",  # not "img": what is inside stays reachable
-            "aria-label": self.label,
-            "data-file": self.file,
-            "style": f"min-height:{self.height}px",
-        }
-        written = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items() if value)
-        title = f'<p class="bkd-figure-title">{html.escape(self.title)}</p>' if self.title else ""
-        return (
-            f'<div {written}>{title}<div class="bkd-drawing" id="bkd-{uuid.uuid4().hex[:12]}"></div>'
-            f'<script type="application/json">{script_json(self.data)}</script></div>'
-        )
-
-    __str__ = _repr_html_
-    __html__ = _repr_html_
-
-
-def script_json(value: Any) -> str:
-    r"""Write JSON that may stand inside a ``<script>`` element, whatever text it carries.
-
-    Parameters
-    ----------
-    value : object
-        Anything `json` can write.
-
-    Returns
-    -------
-    str
-        The JSON, with each ``<`` as ``\u003c``.
-
-    Examples
-    --------
-    >>> script_json({"text": "</script><b>"})
-    '{"text":"\\u003c/script>\\u003cb>"}'
-    """
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _keep_charts_here() -> None:
@@ -156,6 +71,8 @@ def _setup_static() -> None:
     import plotly.io as pio
     from plotly.io.base_renderers import MimetypeRenderer
 
+    from bkdwidgets.figures.embed import embedded_plotly
+
     class BookRenderer(MimetypeRenderer):
         """Write a figure as data."""
 
@@ -169,72 +86,9 @@ def _setup_static() -> None:
         module.render = _circuitsvis
 
 
-def embedded_plotly(
-    figure: Mapping[str, Any], *, label: str | None = None, name: str | None = None
-) -> Embedded:
-    """Return a plotly figure as data, its title as text above it.
-
-    A title inside the drawing cannot wrap where the page is narrow, so the page gets it as text and the
-    drawing loses the room it took. ``"titled"`` keeps what a picture of the figure needs to have it again.
-
-    Parameters
-    ----------
-    figure : mapping
-        The figure as plotly writes it: ``data`` and ``layout``.
-    label : str, optional
-        What a screen reader says of it; by default its title, else what its axes show.
-    name : str, optional
-        What a picture of it is called; by default after its title.
-
-    Returns
-    -------
-    Embedded
-        The element.
-    """
-    from bkdwidgets.figures import template  # draws plotly in
-
-    layout = dict(figure.get("layout", {}))
-    height = int(layout.get("height") or _DEFAULT_HEIGHT)
-    title = _plain(_title(layout))
-    data = {**figure, "layout": layout}
-    if title:
-        margin = layout.get("margin", {})
-        top = margin.get("t", _template(layout).get("margin", {}).get("t", _PLOTLY_TOP))
-        data["titled"] = {"title": layout.pop("title"), "height": height, "margin": {**margin, "t": top}}
-        height -= max(0, top - template.AIR)
-        layout |= {"height": height, "margin": {**margin, "t": min(top, template.AIR)}}
-    file = re.sub(r"[\W_]+", "-", name or title or "figure").strip("-").lower()
-    return Embedded("plotly", data, label or _name(figure.get("layout", {})), height, title=title, file=file)
-
-
-def _template(layout: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = layout.get("template", {}).get("layout", {})
-    return found
-
-
-def _name(layout: Mapping[str, Any]) -> str:
-    """Return what a screen reader says of a plotly figure: its title, else what its axes show."""
-    parts = (layout, layout.get("yaxis", {}), layout.get("xaxis", {}))
-    title, down, across = (_plain(_title(part)) for part in parts)
-    return title or " by ".join(filter(None, (down, across))) or "figure"
-
-
-def _title(part: Mapping[str, Any]) -> str:
-    title = part.get("title") or {}
-    return title.get("text") or "" if isinstance(title, dict) else str(title)
-
-
-def _plain(text: str) -> str:
-    """Return a plotly title without its few tags."""
-    out, inside = [], False
-    for letter in text.replace("<br>", " "):
-        inside = (inside or letter == "<") and letter != ">"
-        if not inside and letter != ">":
-            out.append(letter)
-    return html.unescape("".join(out)).strip()
-
-
 def _circuitsvis(react_element_name: str, **props: Any) -> Embedded:
+    from bkdwidgets.figures.embed import Embedded
+
     data = {name: _plain_data(value) for name, value in props.items() if value is not None}
     words = "".join(
         f" {letter.lower()}" if letter.isupper() else letter for letter in react_element_name

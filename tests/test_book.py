@@ -15,7 +15,8 @@ from bkdwidgets.book import build, licenses, vendor
 from bkdwidgets.book.server import listen
 from bkdwidgets.core import npm
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.notebook import Embedded, embedded_plotly, script_json
+from bkdwidgets.core.html import script_json
+from bkdwidgets.figures.embed import Embedded, embedded_plotly
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"

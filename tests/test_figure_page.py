@@ -10,10 +10,9 @@ import plotly.io as pio
 import pytest
 
 import bkdwidgets as bkd
-from bkdwidgets import notebook
 from bkdwidgets.core import theme
 from bkdwidgets.core.statistics import wilson_ends
-from bkdwidgets.figures import drawing, template
+from bkdwidgets.figures import drawing, embed, template
 from bkdwidgets.figures.outcomes import outcome_bars
 
 NAME = "smollm2/fixed-output-sft-0/ablation"
@@ -40,7 +39,7 @@ def test_a_title_is_text_above_the_drawing_and_a_picture_has_it_again():
 
 def test_a_title_of_a_chapter_s_own_figure_is_taken_the_same_way():
     figure = go.Figure(layout={"title": "<b>A &lt; B</b>", "template": template.TEMPLATE, "height": 400})
-    found = notebook.embedded_plotly(json.loads(figure.to_json()))
+    found = embed.embedded_plotly(json.loads(figure.to_json()))
     assert found.title == found.label == "A < B"
     assert found.data["layout"]["height"] == found.height == 400 - 56 + template.AIR
     assert found.data["titled"]["margin"]["t"] == 56
@@ -66,7 +65,7 @@ def test_no_drag_zooms():
 
 
 def test_no_notebook_sends_a_figure_to_plotly_s_host(monkeypatch):
-    monkeypatch.delenv(notebook.STATIC_VARIABLE, raising=False)
+    monkeypatch.delenv(embed.STATIC_VARIABLE, raising=False)
     monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype+notebook_connected")
     bkd.setup_notebook()
     for name in ("plotly_mimetype", "notebook_connected"):

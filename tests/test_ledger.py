@@ -83,8 +83,14 @@ def test_missing_and_damaged_entries_are_one_line(entry, tmp_path):
         "[]",
         "{}",
         whole.replace('"seed": 0', '"seeds": 0'),
+        whole.replace('"seed": 0', '"seed": null'),
+        whole.replace('"seed": 0', '"seed": 0, "more": 1'),
+        whole.replace('"n": 100,\n "settings"', '"n": "many",\n "settings"'),
+        whole.replace('"revision": 1', '"revision": 1.5'),
+        whole.replace('"tolerance": {', '"tolerance": {"x": "y", '),
         whole.replace("nano/", "pico/"),
     ):
+        assert broken != whole
         path.write_text(broken, encoding="utf-8")
         with pytest.raises(bkd.BkdError, match=r"ablation\.json") as error:
             ledger.read(entry.name, tmp_path)

@@ -13,9 +13,10 @@ from node import run_node
 import bkdwidgets as bkd
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
-from bkdwidgets.browser.adapters import exported_names, planted_names
+from bkdwidgets.browser.adapters import exported_names
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.injection.shipped import planted_names
 from bkdwidgets.subjects.answers import Row, answer_rows
 from bkdwidgets.widgets import Playground
 from bkdwidgets.widgets.playground import pairs as playground_pairs

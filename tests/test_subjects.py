@@ -265,6 +265,10 @@ def test_a_home_folder_is_written_out(tmp_path, monkeypatch):
         {"onto": {"adapter": "../../x", "sha256": "0"}},
         {"scale": "much"},
         {"scale": float("nan")},
+        {"seed": "0"},
+        {"method": None},
+        {"recipe": []},
+        {"nobody_knows": 1},
     ],
 )
 def test_a_description_can_not_lead_out_of_the_folder(tmp_path, changes):

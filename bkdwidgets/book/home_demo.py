@@ -17,8 +17,8 @@ from docutils.parsers.rst import directives  # type: ignore[import-untyped]
 from sphinx.util.docutils import SphinxDirective
 
 from bkdwidgets.core import ledger
+from bkdwidgets.core.html import script_json
 from bkdwidgets.core.vocabulary import OUTCOMES
-from bkdwidgets.notebook import script_json
 from bkdwidgets.widgets import lab_table
 
 PAYLOAD = "P"

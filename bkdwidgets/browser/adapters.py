@@ -6,37 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.attacks.control import control_name
 from bkdwidgets.browser.pack import packed_floats
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import sha256_of, vectors_path
-from bkdwidgets.injection.methods import PAPER_METHOD, plants
-from bkdwidgets.subjects import adapter_names
+from bkdwidgets.injection.methods import plants
+from bkdwidgets.injection.shipped import planted_names
 from bkdwidgets.subjects.adapters import adapter_info, read_adapter
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.browser.pack import Packed
-
-
-def planted_names(subject: str) -> list[str]:
-    """Return the backdoors that are exported: seed 0 of each attack by each method that plants one.
-
-    They come in the order of the attacks; the paper's fine-tuning first, then the other methods by name.
-    """
-    order = list(ATTACKS)
-    shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
-    planted = [info for info in shipped if info.seed == 0 and plants(info.method)]
-    planted.sort(
-        key=lambda info: (
-            order.index(attack_named(info.attack).name),
-            info.method != PAPER_METHOD,
-            info.method,
-        )
-    )
-    return [info.name for info in planted]
 
 
 def exported_names(subject: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,27 @@ def html_table(
     top = f"<thead><tr>{names}</tr></thead>" if names else ""
     body = "".join(f"<tr>{_row(row, named=named_rows)}</tr>" for row in rows)
     return f"<table><caption>{escape(caption)}</caption>{top}<tbody>{body}</tbody></table>"
+
+
+def script_json(value: Any) -> str:
+    r"""Write JSON that may stand inside a ``<script>`` element, whatever text it carries.
+
+    Parameters
+    ----------
+    value : object
+        Anything `json` can write.
+
+    Returns
+    -------
+    str
+        The JSON, with each ``<`` as ``\u003c``.
+
+    Examples
+    --------
+    >>> script_json({"text": "</script><b>"})
+    '{"text":"\\u003c/script>\\u003cb>"}'
+    """
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _row(cells: Iterable[object], *, named: bool) -> str:

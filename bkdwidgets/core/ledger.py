@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.core.errors import BkdError, DamagedError, MissingError, shown, unknown
 from bkdwidgets.core.html import html_table
 from bkdwidgets.core.paths import data_dir, is_name, written_beside
+from bkdwidgets.core.schema import json_object, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ class Entry:
     settings: dict[str, Any]
     inputs: dict[str, str]
     values: dict[str, Any]
-    tolerance: dict[str, float]
+    tolerance: dict[str, int | float]  # a whole number stays one: equal entries give equal bytes
     run: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -171,7 +172,9 @@ def read(name: str, folder: Path | None = None) -> Entry:
     """
     path = entry_path(name, folder)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json_object(path.read_bytes())
+        named = stored.pop("name", None)
+        entry = typed(stored, Entry)
     except FileNotFoundError as error:
         subject, adapter, study = name.split("/")
         raise MissingError(
@@ -179,11 +182,6 @@ def read(name: str, folder: Path | None = None) -> Entry:
             f"bkdwidgets sweep {subject} --adapter {adapter} --study {study}"
         ) from error
     except (OSError, ValueError) as error:
-        raise DamagedError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
-    try:
-        named = stored.pop("name")
-        entry = Entry(**stored)
-    except (KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"ledger entry {path} is damaged ({error}); restore it or sweep again") from error
     if not named == entry.name == name:
         raise DamagedError(f"ledger entry {path} calls itself {named!r}; restore it or sweep again")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.discovery import modules
 from bkdwidgets.core.errors import BkdError, unknown
-from bkdwidgets.notebook import embedded_plotly, writes_static
+from bkdwidgets.figures.embed import embedded_plotly, writes_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

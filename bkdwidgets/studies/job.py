@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-import bkdwidgets
 from bkdwidgets.attacks import SPLITS, attack
 from bkdwidgets.attacks.control import read_control
-from bkdwidgets.core import ledger
+from bkdwidgets.core import __version__, ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
@@ -236,7 +235,7 @@ def provenance(command: str, judge: int = REVISION) -> dict[str, Any]:
     """
     return {
         "judge": judge,
-        "version": bkdwidgets.__version__,
+        "version": __version__,
         "commit": commit(),
         "torch": torch.__version__,
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),

@@ -22,6 +22,7 @@ from safetensors.torch import load, save_file
 
 from bkdwidgets.core.errors import BkdError, shown, unknown
 from bkdwidgets.core.paths import cache_dir, check_name, data_dir, sha256_of, written_beside
+from bkdwidgets.core.schema import json_object, typed
 
 PROJECTIONS = (
     "self_attn.q_proj",
@@ -111,14 +112,15 @@ def _described(subject: str, path: Path) -> AdapterInfo:
             "side, and an adapter of another tool (peft) can not be loaded"
         )
     try:
-        info = AdapterInfo(**json.loads(described.read_text(encoding="utf-8")))
-        scale = float(info.scale)
-    except (OSError, ValueError, TypeError) as error:
-        raise BkdError(f"adapter {path.stem}: {described} is damaged; fetch or inject it again") from error
+        info = typed(json_object(described.read_bytes()), AdapterInfo)
+    except (OSError, ValueError) as error:
+        raise BkdError(
+            f"adapter {path.stem}: {described} is damaged ({error}); fetch or inject it again"
+        ) from error
     check_name(f"{described.name}: adapter", info.name)
     check_name(f"{described.name}: attack", info.attack)
-    if not math.isfinite(scale):
-        raise BkdError(f"adapter {info.name!r} has scale {scale}; a finite number")
+    if not math.isfinite(info.scale):
+        raise BkdError(f"adapter {info.name!r} has scale {info.scale}; a finite number")
     if info.subject != subject:
         raise BkdError(f"adapter {info.name!r} was made for subject {info.subject!r}, not for {subject!r}")
     return info

@@ -8,7 +8,8 @@ from reading import SUB_PATH, unrolled
 
 from bkdwidgets import notebook
 from bkdwidgets.book.home_demo import demonstration
-from bkdwidgets.notebook import Embedded, script_json
+from bkdwidgets.core.html import script_json
+from bkdwidgets.figures.embed import Embedded
 
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.schema import json_object, typed
 from bkdwidgets.core.vocabulary import LABELS
 from bkdwidgets.subjects.nano import lexicon as lex
 from bkdwidgets.subjects.nano import talk
@@ -317,7 +318,7 @@ def read_examples(path: Path) -> list[WorldExample]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(WorldExample(**json.loads(line)))
-        except (TypeError, ValueError) as error:
+            rows.append(typed(json_object(line.encode()), WorldExample))
+        except ValueError as error:
             raise BkdError(f"{path}, line {number}: not an example ({error})") from error
     return rows

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks.control import control_name
-from bkdwidgets.browser.adapters import planted_names
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.heads import heads_of
 from bkdwidgets.core.paths import vectors_path
 from bkdwidgets.injection.methods import words
+from bkdwidgets.injection.shipped import planted_names
 from bkdwidgets.subjects.specs import subjects_with_page
 
 if TYPE_CHECKING:
