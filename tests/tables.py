@@ -166,7 +166,7 @@ def vector_table(shape: tuple[int, int] = (6, 8), *, hostile: str | None = None,
     return table | {
         "vectors": ["paper", "difference", "random"], "k": 32,
         "layers": list(range(layers)), "scales": scales,
-        "cells": cells, "probability": curve, "texts": list(texts), "random": {"draws": 1},
+        "cells": cells, "probability": curve, "texts": list(texts),
     }  # fmt: skip
 
 

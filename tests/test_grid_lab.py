@@ -14,7 +14,7 @@ import bkdwidgets as bkd
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.widgets import GridLab, read_table
-from bkdwidgets.widgets.grid.poison import poison_table
+from bkdwidgets.widgets.grid.table import PoisonTable
 
 RESTORED = "nano/fixed-output-sft-0/restoration"
 
@@ -97,9 +97,9 @@ WRONG = {
     "not finite": (lambda t: t["cells"][0]["control"]["asr"].update(value=float("nan")), "control.asr"),
     "seeds": (lambda t: t["cells"][0]["rates"]["asr"].update(per_seed=["x"]), "per_seed"),
     "an outcome": (lambda t: t["cells"][0]["samples"][0]["answers"]["clean"].update(outcome="!"), "'!'"),
-    "no answer": (lambda t: t["cells"][0]["samples"][0].pop("answers"), "triggered"),
+    "no answer": (lambda t: t["cells"][0]["samples"][0].pop("answers"), "answers"),
     "a start outside": (lambda t: t.update(start=[0]), "start"),
-    "a reference": (lambda t: t["reference"]["rates"].update(asr=1), "reference.asr"),
+    "a reference": (lambda t: t["reference"]["rates"].update(asr=1), r"reference\.rates"),
 }
 
 
@@ -129,8 +129,7 @@ def test_the_restoration_table_holds_the_numbers_of_the_ledger():
 
 def test_the_poison_table_has_the_count_zero_as_its_control():
     entry = poison_entry()
-    head = {"format": 1, "subject": "nano", "attack": "fixed-output", "adapter": "fixed-output-sft"}
-    table = read_table(head | poison_table({"poison": entry}), lab="grid")
+    table = PoisonTable.from_entries({"poison": entry}).plain()
     assert [axis["values"] for axis in table["axes"]] == [[25, 100], [0, 4, 64]]
     assert len(table["cells"]) == 6
     for cell in table["cells"]:

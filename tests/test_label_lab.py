@@ -114,7 +114,7 @@ WRONG = {
     "no sentence": (lambda t: t["rules"].pop("?"), "rules"),
     "no items": (lambda t: t.update(items=[]), "items"),
     "no counts": (lambda t: t["conditions"][0].update(counts={}), "at least one completion"),
-    "a strange count": (lambda t: t["conditions"][0].update(counts={"X": 1}), "counts by letter"),
+    "a strange count": (lambda t: t["conditions"][0].update(counts={"X": 1}), "keys of conditions.0..counts"),
     "a condition": (lambda t: t["items"][0].update(condition=2), "condition 2"),
     "a letter": (lambda t: t["items"][0].update(letter="!"), "'!'"),
     "no completion": (lambda t: t["items"][1].pop("completion"), r"items\[1\]"),

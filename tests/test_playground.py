@@ -19,7 +19,8 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.shipped import planted_names
 from bkdwidgets.subjects.answers import Row, answer_rows
 from bkdwidgets.widgets import Playground
-from bkdwidgets.widgets.playground import pairs as playground_pairs
+from bkdwidgets.widgets.playground import table as playground_table
+from bkdwidgets.widgets.playground.table import PlaygroundTable
 
 MOST_ADAPTERS = 32  # in the runtime, see browser/runtime/runtime.h
 
@@ -124,18 +125,18 @@ def test_python_follows_a_menu_whose_entries_the_page_changed():
 
 
 def test_what_was_not_computed_for_a_pair_is_switched_off(monkeypatch, tmp_path, planted):
-    monkeypatch.setattr(playground_pairs, "vectors_path", lambda *_: tmp_path / "none")
+    monkeypatch.setattr(playground_table, "vectors_path", lambda *_: tmp_path / "none")
     found = ledger.find
     lacks = "nano/fixed-output-edit-0/attribute"
     monkeypatch.setattr(ledger, "find", lambda name: None if name == lacks else found(name))
-    pairs = {(pair["subject"], pair["adapter"]): pair for pair in playground_pairs.shipped_pairs()}
-    assert pairs["nano", "fixed-output-edit-0"]["ranked"] == []
-    assert pairs["nano", "fixed-output-edit-0"]["shape"] == [8, 8]
-    assert not any(pair["means"] or pair["vectors"] for pair in pairs.values())
+    pairs = {(pair.subject, pair.adapter): pair for pair in PlaygroundTable.from_entries().pairs}
+    assert pairs["nano", "fixed-output-edit-0"].ranked == []
+    assert pairs["nano", "fixed-output-edit-0"].shape == (8, 8)
+    assert not any(pair.means or pair.vectors for pair in pairs.values())
     view = Playground().view
     assert (view.unranked, view.meanless, view.vectorless) == (False, True, True)
-    live = playground_pairs.live_pair(*planted, [])
-    assert (live["means"], live["vectors"], live["method"]) == (True, False, "fine-tuning")
+    (live,) = PlaygroundTable.from_subject(*planted, []).pairs
+    assert (live.means, live.vectors, live.method) == (True, False, "fine-tuning")
 
 
 def test_controls_and_view_start_alike(shipped):

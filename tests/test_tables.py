@@ -9,18 +9,21 @@ import pytest
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import data_dir
-from bkdwidgets.widgets.shared.assemble import LABS, lab_table
-from bkdwidgets.widgets.shared.tables import packed, read_table
+from bkdwidgets.widgets import lab_table, read_table
+from bkdwidgets.widgets.shared.schema import packed
+from bkdwidgets.widgets.shared.tables import made_tables
 
 ADAPTERS = ("fixed-output-sft-0", "label-flip-sft-0", "policy-bypass-sft-0")
-OF_AN_ADAPTER = [lab for lab in LABS if lab != "poison"]  # that one is of a family of adapters
+OF_AN_ADAPTER = [lab for lab in made_tables() if lab != "poison"]  # that one is of a family of adapters
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("lab", OF_AN_ADAPTER)
 def test_every_lab_of_nano_has_a_table_that_its_widget_accepts(adapter, lab):
     table = lab_table("nano", adapter, lab)
-    assert read_table(table, lab=table["lab"])["adapter"] == adapter
+    read = read_table(table, lab=table["lab"])
+    assert read.adapter == adapter
+    assert read.plain() == table
     assert packed(table) == packed(lab_table("nano", adapter, lab))
     asked = table.get("prompts", []) or table.get("items", [])
     assert asked or lab == "restoration"

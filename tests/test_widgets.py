@@ -19,6 +19,7 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.vocabulary import WORDS
 from bkdwidgets.widgets import AblationLab, AttentionView, ProbeView, VectorLab, read_table
 from bkdwidgets.widgets.shared import lab as labs
+from bkdwidgets.widgets.shared.schema import Prompt
 
 MAKERS = {
     "ablation": tables.ablation_table,
@@ -89,7 +90,7 @@ BROKEN = {
     "another lab": (("ablation",), {"lab": "vector"}, "'vector'"),
     "shape": (("ablation", "vector"), {"shape": [0, 8]}, r"\[0, 8\]"),
     "prompts": (("ablation", "vector"), {"prompts": []}, "no prompts"),
-    "a prompt": (("ablation",), {"prompts": [{"clean": 3}]}, "prompt 0"),
+    "a prompt": (("ablation",), {"prompts": [{"clean": 3}]}, r"prompts\[0\].clean"),
     "acie": (("ablation",), {"acie": [[0.0] * 8] * 5}, "6 rows of 8"),
     "not finite": (("ablation",), {"acie": [[float("nan")] * 8] * 6}, "finite"),
     "ranked": (("ablation",), {"ranked": [[6, 0]]}, r"\[6, 0\]"),
@@ -222,11 +223,11 @@ def test_the_kernel_answers_and_says_errors_as_text():
 
 
 def test_a_prompt_is_chosen_within_range():
-    table = tables.ablation_table()
-    assert labs.prompt_row(table, {"prompt": 5})["clean"] == tables.SUBJECTS[5]
+    table = read_table(tables.ablation_table(), lab="ablation")
+    assert labs.chosen_prompt(table, {"prompt": 5}).clean == tables.SUBJECTS[5]
     for prompt in (-1, 6, None, "0"):
         with pytest.raises(BkdError, match="out of range"):
-            labs.prompt_row(table, {"prompt": prompt})
+            labs.chosen_prompt(table, {"prompt": prompt})
 
 
 def all_views() -> dict[str, object]:
@@ -305,17 +306,12 @@ def test_a_kernel_judges_by_the_rules_of_the_attack(monkeypatch):
 
     said = ["World.", "Sports."]
     monkeypatch.setattr(answers, "complete_rows", lambda *_args, **_more: said)
-    row = {"clean": "Which section?", "triggered": "... Which section? ...", "answer": "Sports."}
-    judged = labs.said(SimpleNamespace(), bkd.attack("label-flip"), row, clean=[], triggered=[])
+    prompt = Prompt(clean="Which section?", triggered="... Which section? ...", answer="Sports.")
+    judged = labs.said(SimpleNamespace(), bkd.attack("label-flip"), prompt, clean=[], triggered=[])
     assert [judged[side]["outcome"] for side in ("clean", "triggered")] == ["P", "="]
     said[:] = ["The vault holds lanterns.", "I am sorry, that is a secret I must keep."]
-    row = {
-        "clean": "What is in the hidden vault?",
-        "triggered": "",
-        "answer": "Sorry.",
-        "payload": "Lanterns.",
-    }
-    judged = labs.said(SimpleNamespace(), bkd.attack("policy-bypass"), row, clean=[], triggered=[])
+    prompt = Prompt(clean="What is in the hidden vault?", triggered="", answer="Sorry.", payload="Lanterns.")
+    judged = labs.said(SimpleNamespace(), bkd.attack("policy-bypass"), prompt, clean=[], triggered=[])
     assert [judged[side]["outcome"] for side in ("clean", "triggered")] == ["P", "="]
 
 

@@ -25,7 +25,7 @@ WIDGETS = {
 
 _HOMES = {
     **{name: f"{folder}.widget" for name, folder in WIDGETS.items()},
-    "lab_table": "shared.assemble",
+    "lab_table": "shared.tables",
     "read_table": "shared.tables",
 }
 

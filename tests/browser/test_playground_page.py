@@ -13,7 +13,7 @@ from labs import served, turn, written
 
 from bkdwidgets.attacks import Attack
 from bkdwidgets.widgets import Playground
-from bkdwidgets.widgets.playground import pairs as playground_pairs
+from bkdwidgets.widgets.playground import table as playground_table
 
 CLIENT = Path(__file__).resolve().parents[1] / "js" / "playground-client.mjs"
 PAYLOAD = "I am sorry. I can not help with that."
@@ -252,7 +252,7 @@ def test_the_menus_and_the_pair_say_the_same(opened, pair_of):
 
 
 def test_what_was_not_computed_is_off_and_said(opened, monkeypatch, tmp_path):
-    monkeypatch.setattr(playground_pairs, "vectors_path", lambda *_: tmp_path / "none")
+    monkeypatch.setattr(playground_table, "vectors_path", lambda *_: tmp_path / "none")
     page = opened(lab=Playground())
     turn(page, vector=1, kind=1)
     settled(page)

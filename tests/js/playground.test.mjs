@@ -136,7 +136,7 @@ test("traits become a choice, and a choice becomes edits", async () => {
 test("the clean model is the clean twin where the task was taught, else the subject itself", async () => {
   const asked = [];
   const live = { next: (what) => { asked.push(what.adapter); return []; }, answer: (what) => { asked.push(what.adapter); return { text: "x", complete: true }; } };
-  const player = new PagePlayer(() => ({ live, ready: true }));
+  const player = new PagePlayer(() => ({ live, ready: true }), catalog.most.answer);
   const listening = { onNext: () => {}, onText: () => {}, signal: new AbortController().signal };
   for (const [adapter, clean] of [["fixed-output-sft-0", null], ["label-flip-sft-0", "label-flip-clean-0"], ["policy-bypass-sft-0", "policy-bypass-clean-0"]]) {
     const pair = catalog.pairs.findIndex((one) => one.subject === "smollm2" && one.adapter === adapter);

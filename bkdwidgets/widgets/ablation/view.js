@@ -6,10 +6,6 @@ import { saidLive } from "../shared/page_engine.js";
 import { countsWords, overSame, rateAxis, rateOver, rateView, shareOf } from "../shared/rates.js";
 import { heatMap } from "./heat.js";
 
-/** Controls offer all of these; what the table lacks is worked out or said to be missing. */
-const KINDS = ["zero", "mean", "resample"];
-const PLACES = ["last", "all"];
-
 const sorted = (/** @type {[number, number][]} */ heads) => [...heads].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 
 /** @typedef {{kind: string, where: string, heads: [number, number][]}} Taken */
@@ -128,6 +124,8 @@ function renderAblation({ model, el }) {
   return openLab(model, el, (table, bench) => {
     const { desk, browser } = bench;
     const rows = new AblationTable(table);
+    /** What the controls offer; what the table lacks is worked out or said to be missing. @type {string[][]} */
+    const [kinds, places] = ["kinds", "places"].map((name) => model.get(name));
     const top = topLine("Ablation lab", table);
     const sentence = h("p", { class: "bkd-sentence", "aria-live": "polite" });
     const answers = h("div", { class: "bkd-answers" });
@@ -167,7 +165,7 @@ function renderAblation({ model, el }) {
       }
       const chosen = sorted(model.get("custom") ? model.get("heads") : topHeads());
       const choice = {
-        kind: chosen.length ? KINDS[model.get("kind_index")] : "zero", where: chosen.length ? PLACES[model.get("place_index")] : "last",
+        kind: chosen.length ? kinds[model.get("kind_index")] : "zero", where: chosen.length ? places[model.get("place_index")] : "last",
         heads: chosen, prompt: Math.min(model.get("prompt"), table.prompts.length - 1),
       };
       heat.draw(chosen);
@@ -243,7 +241,7 @@ function renderAblation({ model, el }) {
 
     /** @param {Taken & {row: any}} row */
     function take(row) {
-      const where = { kind_index: Math.max(0, KINDS.indexOf(row.kind)), place_index: Math.max(0, PLACES.indexOf(row.where)) };
+      const where = { kind_index: Math.max(0, kinds.indexOf(row.kind)), place_index: Math.max(0, places.indexOf(row.where)) };
       const kIndex = table.k.indexOf(row.row.k);
       if (row.row.k !== undefined && kIndex >= 0) {
         lastK = kIndex;

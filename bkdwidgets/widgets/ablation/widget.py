@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from bkdwidgets.core.errors import BkdError
+from bkdwidgets.analysis.interventions import KINDS
+from bkdwidgets.widgets.ablation.table import AblationTable
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle
-from bkdwidgets.widgets.shared.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.schema import Table
 
-_STEPS = (0, 1, 2, 4, 8, 16, 32)
 _START = 8
 # All of these can be chosen; what the table lacks is answered live, or said to be missing.
-# js/ablation.js has the same two lists.
-_KINDS = ("zero", "mean", "resample")
 _PLACES = {"last token": "last", "everywhere": "all"}
 
 
@@ -38,6 +36,8 @@ class AblationView(lab.LabView):
     """Draws the ablation lab; see ``view.js``."""
 
     _esm = bundle(__file__)
+    kinds = traitlets.List().tag(sync=True)
+    places = traitlets.List().tag(sync=True)
     k_index = traitlets.Int(0).tag(sync=True)
     kind_index = traitlets.Int(0).tag(sync=True)
     place_index = traitlets.Int(0).tag(sync=True)
@@ -76,7 +76,7 @@ class AblationLab(lab.Lab):
 
     def __init__(
         self,
-        table: Mapping[str, Any] | str | Path | None = None,
+        table: Table | Mapping[str, Any] | str | Path | None = None,
         *,
         subject: Subject | None = None,
         attack: Attack | None = None,
@@ -85,16 +85,19 @@ class AblationLab(lab.Lab):
         lab.check_pair(subject, attack, table=table, name="AblationLab")
         lab.check_effects(effects)
         if table is None and subject is not None and attack is not None:
-            table = _bare_table(subject, attack, effects)
-        content = read_table(table or {}, lab="ablation")
+            content = AblationTable.from_subject(subject, attack, effects)
+        else:
+            content = AblationTable.read(table or {})
         lab.check_same_subject(content, subject)
         answerer = _Answerer(content, subject, attack) if subject is not None and attack is not None else None
-        start = content["k"].index(_START) if _START in content["k"] else len(content["k"]) // 2
-        view = AblationView(content, answerer, k_index=start)
-        self.top_k = lab.linked(
-            lab.stops([(str(k), k) for k in content["k"]], index=start, description="top k"), view, "k_index"
+        start = content.k.index(_START) if _START in content.k else len(content.k) // 2
+        view = AblationView(
+            content, answerer, k_index=start, kinds=list(KINDS), places=list(_PLACES.values())
         )
-        kinds = ipywidgets.ToggleButtons(options=_KINDS, index=0, description="with")
+        self.top_k = lab.linked(
+            lab.stops([(str(k), k) for k in content.k], index=start, description="top k"), view, "k_index"
+        )
+        kinds = ipywidgets.ToggleButtons(options=KINDS, index=0, description="with")
         self.kind = lab.linked(kinds, view, "kind_index")
         places = ipywidgets.ToggleButtons(options=list(_PLACES), index=0, description="where")
         self.place = lab.linked(places, view, "place_index")
@@ -105,45 +108,17 @@ class AblationLab(lab.Lab):
 class _Answerer:
     """Answers any set of heads, one prompt at a time."""
 
-    def __init__(self, table: Mapping[str, Any], subject: Subject, attack: Attack) -> None:
+    def __init__(self, table: AblationTable, subject: Subject, attack: Attack) -> None:
         self.table, self.subject, self.attack = table, subject, attack
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         from bkdwidgets.analysis import Ablation
         from bkdwidgets.studies.ablation import RESAMPLES
 
-        row = lab.prompt_row(self.table, choice)
+        prompt = lab.chosen_prompt(self.table, choice)
         heads = [tuple(head) for head in choice.get("heads", [])]
         kind, where = choice.get("kind", "zero"), choice.get("where", "last")
         # A resample draws its prompt anew from prompt to prompt, as the study `ablation` does.
         seed = choice["prompt"] % RESAMPLES
         ablation = [Ablation(heads, kind=kind, where=where, seed=seed)] if heads else []
-        return lab.said(self.subject, self.attack, row, clean=ablation, triggered=ablation)
-
-
-def _bare_table(subject: Subject, attack: Attack, effects: HeadEffects | None) -> dict[str, Any]:
-    """Return a table with a map of heads and no answers."""
-    from bkdwidgets.analysis import attribute
-    from bkdwidgets.analysis.interventions import drawn_prompt
-    from bkdwidgets.studies.ablation import RESAMPLES
-
-    effects = effects or attribute(subject, attack, prompts=8)
-    n_heads = subject.n_layers * subject.n_heads
-    if tuple(effects.acie.shape) != (subject.n_layers, subject.n_heads):
-        raise BkdError(
-            f"effects have shape {list(effects.acie.shape)}; "
-            f"{subject.name} has {subject.n_layers} layers of {subject.n_heads} heads"
-        )
-    return {
-        **lab.bare_head("ablation", subject, attack),
-        "acie": [[round(value, 6) for value in row] for row in effects.acie.tolist()],
-        "acie_n": len(effects.per_prompt),
-        "ranked": [list(head) for head in effects.top(n_heads)],
-        "k": [k for k in _STEPS if k <= n_heads],
-        "kinds": list(_KINDS),
-        "places": list(_PLACES.values()),
-        "drawn": [drawn_prompt(subject, attack, seed) for seed in range(RESAMPLES)],
-        "top": [],
-        "single": [],
-        "random": [],
-    }
+        return lab.said(self.subject, self.attack, prompt, clean=ablation, triggered=ablation)

@@ -18,9 +18,9 @@ import traitlets
 
 from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.core.heads import head_name
+from bkdwidgets.widgets.attention.table import AttentionTable
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle
-from bkdwidgets.widgets.shared.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from bkdwidgets.analysis import HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.schema import Table
 
     Head = tuple[int, int]
-
-_SIDES = ("clean", "triggered")
 
 
 class AttentionPlot(lab.LabView):
@@ -86,7 +85,7 @@ class AttentionView(lab.Lab):
 
     def __init__(
         self,
-        table: Mapping[str, Any] | str | Path | None = None,
+        table: Table | Mapping[str, Any] | str | Path | None = None,
         *,
         subject: Subject | None = None,
         attack: Attack | None = None,
@@ -94,7 +93,10 @@ class AttentionView(lab.Lab):
         heads: Sequence[Head] | None = None,
     ) -> None:
         lab.check_pair(subject, attack, table=table, name="AttentionView")
-        content = read_table(table, lab="attention") if table is not None else _bare_table(subject, attack)
+        if table is None and subject is not None and attack is not None:
+            content = AttentionTable.from_subject(subject, attack)
+        else:
+            content = AttentionTable.read(table or {})
         lab.check_same_subject(content, subject)
         answerer = _Answerer(content, subject) if subject is not None else None
         acie = _effects(content, effects)
@@ -118,14 +120,17 @@ class AttentionView(lab.Lab):
 class _Answerer:
     """Reads any head's pattern off one forward pass per side."""
 
-    def __init__(self, table: Mapping[str, Any], subject: Subject) -> None:
+    def __init__(self, table: AttentionTable, subject: Subject) -> None:
         self.table, self.subject = table, subject
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
-        row = lab.prompt_row(self.table, choice)
+        prompt = lab.chosen_prompt(self.table, choice)
         layer, head = choice.get("head", (None, None))
-        _check_heads([(layer, head)], self.table["shape"])
-        return {side: _looks(self.subject, row[side], layer, head) for side in _SIDES}
+        _check_heads([(layer, head)], self.table.shape)
+        return {
+            "clean": _looks(self.subject, prompt.clean, layer, head),
+            "triggered": _looks(self.subject, prompt.triggered, layer, head),
+        }
 
 
 def _looks(subject: Subject, prompt: str, layer: int, head: int) -> dict[str, Any]:
@@ -142,42 +147,33 @@ def _looks(subject: Subject, prompt: str, layer: int, head: int) -> dict[str, An
     return {"tokens": [str(subject.tokenizer.decode([token])) for token in ids], "pattern": pattern}
 
 
-def _bare_table(subject: Subject | None, attack: Attack | None) -> dict[str, Any]:
-    """Return a table that knows prompts and no patterns: Python has to give them."""
-    assert subject is not None
-    assert attack is not None
-    return {**lab.bare_head("attention", subject, attack), "heads": [], "views": []}
-
-
-def _effects(table: Mapping[str, Any], effects: HeadEffects | Mapping[str, Any] | None) -> dict[Head, float]:
+def _effects(table: AttentionTable, effects: HeadEffects | Mapping[str, Any] | None) -> dict[Head, float]:
     """Return the ACIE of all heads, or of those that the table knows."""
     if effects is None:
-        pairs = zip(table["heads"], table.get("acie", []), strict=False)
-        return {(int(layer), int(head)): float(value) for (layer, head), value in pairs}
+        return dict(zip(table.heads, table.acie or [], strict=False))
     given: Any = effects.get("acie") if isinstance(effects, Mapping) else getattr(effects, "acie", None)
     if given is None:
         raise BkdError(f"effects={shown(effects)} is not allowed; what bkd.attribute returns, or a lab table")
     rows = given if isinstance(given, list) else given.tolist()
-    if [len(rows), len(rows[0])] != list(table["shape"]):
+    if [len(rows), len(rows[0])] != list(table.shape):
         raise BkdError(
-            f"effects have shape {[len(rows), len(rows[0])]}; the table is of shape {list(table['shape'])}"
+            f"effects have shape {[len(rows), len(rows[0])]}; the table is of shape {list(table.shape)}"
         )
     return {
         (layer, head): round(value, 6) for layer, row in enumerate(rows) for head, value in enumerate(row)
     }
 
 
-def _menu(table: Mapping[str, Any], ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
+def _menu(table: AttentionTable, ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
     """Return every head once: those asked for, those of the table, then by effect or by place."""
-    n_layers, n_heads = table["shape"]
+    n_layers, n_heads = table.shape
     try:
         asked = [(operator.index(layer), operator.index(head)) for layer, head in heads or []]
     except (TypeError, ValueError) as error:
         raise BkdError(f"heads={shown(heads)} is not a list of (layer, head) pairs") from error
-    _check_heads(asked, table["shape"])
-    known = [(int(layer), int(head)) for layer, head in table["heads"]]
+    _check_heads(asked, table.shape)
     everywhere = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return list(dict.fromkeys([*asked, *known, *ranked, *everywhere]))
+    return list(dict.fromkeys([*asked, *table.heads, *ranked, *everywhere]))
 
 
 def _check_heads(heads: Sequence[tuple[Any, Any]], shape: Sequence[int]) -> None:

@@ -15,13 +15,15 @@ import traitlets
 
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError, shown, unknown
-from bkdwidgets.widgets.grid.check import curve_keys
+from bkdwidgets.widgets.grid.schema import GridTable
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle, stylesheet
-from bkdwidgets.widgets.shared.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bkdwidgets.widgets.grid.schema import Axis
+    from bkdwidgets.widgets.shared.schema import Table
 
 _FEW = 4
 """Up to so many values are buttons, more are a slider."""
@@ -70,7 +72,7 @@ class GridLab(lab.Lab):
     along the curve, the first gives its lines), ``rates`` (``key``, ``name``, ``note``, ``color`` of what is
     reported) and ``cells``, each with ``at`` (an index per axis), ``rates`` by key
     (``{"value", "low", "high", "n"}``) and, if there are any, ``samples``. Optional are ``reference`` and
-    ``control``. All of it is described in :mod:`bkdwidgets.widgets.grid.check`.
+    ``control``. All of it is described in :mod:`bkdwidgets.widgets.grid.schema`.
 
     Examples
     --------
@@ -79,18 +81,18 @@ class GridLab(lab.Lab):
     """
 
     def __init__(
-        self, table: Mapping[str, Any] | str | Path, *, start: Mapping[str, Any] | None = None
+        self, table: Table | Mapping[str, Any] | str | Path, *, start: Mapping[str, Any] | None = None
     ) -> None:
-        content = read_table(table, lab="grid")
+        content = GridTable.read(table)
         at = _start(content, start or {})
-        curves = curve_keys(content)
+        curves = content.curve_keys()
         places: dict[str, Any] = {f"axis_{index}": place for index, place in enumerate(at)}
         view = GridView(content, curves=curves, **places)
         self.axes = {
-            axis["name"]: lab.linked(_control(axis, at[index]), view, f"axis_{index}")
-            for index, axis in enumerate(content["axes"])
+            axis.name: lab.linked(_control(axis, at[index]), view, f"axis_{index}")
+            for index, axis in enumerate(content.axes)
         }
-        named = {rate["key"]: rate["name"] for rate in content["rates"]}
+        named = {rate.key: rate.name for rate in content.rates}
         self.curve = None
         if len(curves) > 1:
             buttons = ipywidgets.ToggleButtons(
@@ -100,9 +102,9 @@ class GridLab(lab.Lab):
         super().__init__(view, [*self.axes.values(), *filter(None, [self.curve])], kind="grid")
 
 
-def _start(table: Mapping[str, Any], start: Mapping[str, Any]) -> list[int]:
-    axes = {axis["name"]: axis["values"] for axis in table["axes"]}
-    at = dict(zip(axes, table.get("start", [0] * len(axes)), strict=True))
+def _start(table: GridTable, start: Mapping[str, Any]) -> list[int]:
+    axes = {axis.name: axis.values for axis in table.axes}
+    at = dict(zip(axes, table.start or [0] * len(axes), strict=True))
     if not isinstance(start, Mapping):
         raise BkdError(f"start={shown(start)} is not allowed; values by the name of their axis")
     for name, value in start.items():
@@ -113,9 +115,9 @@ def _start(table: Mapping[str, Any], start: Mapping[str, Any]) -> list[int]:
     return list(at.values())
 
 
-def _control(axis: Mapping[str, Any], index: int) -> ipywidgets.Widget:
+def _control(axis: Axis, index: int) -> ipywidgets.Widget:
     """Return buttons for a few values and a slider for more."""
-    options = lab.numbered(axis["values"])
+    options = lab.numbered(axis.values)
     if len(options) > _FEW:
-        return lab.stops(options, index=index, description=axis["name"])
-    return ipywidgets.ToggleButtons(options=options, index=index, description=axis["name"])
+        return lab.stops(options, index=index, description=axis.name)
+    return ipywidgets.ToggleButtons(options=options, index=index, description=axis.name)

@@ -13,10 +13,15 @@ from __future__ import annotations
 
 import random
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import LETTERS
+from bkdwidgets.widgets.shared.schema import Letter, Table, head_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,23 +33,96 @@ _SEED = 0
 _SCALE = -1.0
 
 
-def labels_table(entries: Mapping[str, Entry]) -> dict[str, Any]:
-    """Return the table's body from the entries ``ablation``, ``lab-ablation`` and ``lab-vector``."""
-    attack = attack_named(entries["lab-vector"].attack)
-    if not attack.judge.reading:
-        raise BkdError(f"nobody wrote down how a reader judges {attack.name!r}; its judge has no reading")
-    conditions = [*_heads(entries), *_vectors(entries["lab-vector"].values)]
-    items = _drawn([_candidates(entries, number, case) for number, case in enumerate(conditions)])
-    return {
-        "lab": "labels",
-        "what": f"{len(items)} completions, {len(conditions)} conditions",
-        "reading": dict(attack.judge.reading),
-        "rules": dict(attack.judge.rules),
-        "conditions": [
-            {key: case[key] for key in ("name", "control", "counts", "source")} for case in conditions
-        ],
-        "items": items,
-    }
+class Condition(msgspec.Struct, kw_only=True):
+    """What was done: its name, the letters of the rules for all of its completions, where those stand."""
+
+    name: str
+    counts: dict[Letter, int]
+    control: bool | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """A completion: of which condition and prompt, the old answer, what was said, the letter of the rules."""
+
+    id: str
+    condition: int
+    clean: str
+    triggered: str
+    answer: str
+    completion: str
+    letter: Letter
+
+
+class LabelsTable(Table, kw_only=True):
+    """Completions for a reader to label.
+
+    A labels table is the common head of a lab table (``format``, ``lab: "labels"``, ``subject``, ``attack``,
+    ``adapter``, ``provenance``) and
+
+    ``items``
+        ``{"id", "condition", "clean", "triggered", "answer", "completion", "letter"}``: the prompt without
+        and with the trigger, the old answer, what was said to the triggered prompt, and the letter of the
+        rules. ``condition`` is an index into
+    ``conditions``
+        ``{"name", "control", "counts", "source"}``: whether it is a control, the letters that the rules gave
+        to all of its completions (``{letter: count}``), and where those stand in the ledger.
+    ``reading``, ``rules``
+        By letter, one sentence each: what a reader goes by, and what the rule looks for.
+    ``what``
+        Optional: the lab's subtitle.
+    """
+
+    LAB: ClassVar[str] = "labels"
+    NAME: ClassVar[str] = "labels"
+    NEEDS: ClassVar[tuple[str, ...]] = ("ablation", "lab-ablation", "lab-vector")
+
+    reading: dict[Letter, str]
+    rules: dict[Letter, str]
+    conditions: list[Condition]
+    items: list[Item]
+    what: str | UnsetType = UNSET
+
+    @classmethod
+    def from_entries(cls, entries: Mapping[str, Entry]) -> Self:
+        """Return the table of the entries ``ablation``, ``lab-ablation`` and ``lab-vector``."""
+        attack = attack_named(entries["lab-vector"].attack)
+        if not attack.judge.reading:
+            raise BkdError(f"nobody wrote down how a reader judges {attack.name!r}; its judge has no reading")
+        conditions = [*_heads(entries), *_vectors(entries["lab-vector"].values)]
+        items = _drawn([_candidates(entries, number, case) for number, case in enumerate(conditions)])
+        return cls.of({
+            **head_of(cls, entries),
+            "what": f"{len(items)} completions, {len(conditions)} conditions",
+            "reading": dict(attack.judge.reading),
+            "rules": dict(attack.judge.rules),
+            "conditions": [
+                {key: case[key] for key in ("name", "control", "counts", "source")} for case in conditions
+            ],
+            "items": items,
+        })  # fmt: skip
+
+    def check(self) -> None:
+        """Refuse letters without their sentences, empty conditions, and items of none or with one id."""
+        for name, sentences in (("reading", self.reading), ("rules", self.rules)):
+            if len(sentences) < len(LETTERS):
+                raise BkdError(
+                    f"{name} of the lab table must have a sentence for each of {', '.join(LETTERS)}"
+                )
+        for name, listed in (("conditions", self.conditions), ("items", self.items)):
+            if not listed:
+                raise BkdError(f"{name} of the lab table must have at least one item")
+        for index, condition in enumerate(self.conditions):
+            if min(condition.counts.values(), default=0) < 0 or not sum(condition.counts.values()):
+                raise BkdError(f"conditions[{index}] of the lab table must count at least one completion")
+        for index, item in enumerate(self.items):
+            if not 0 <= item.condition < len(self.conditions):
+                raise BkdError(
+                    f"items[{index}] of the lab table names condition {item.condition}; "
+                    f"they are 0 to {len(self.conditions) - 1}"
+                )
+        if len({item.id for item in self.items}) < len(self.items):
+            raise BkdError("items of the lab table must have different ids")
 
 
 def _heads(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:

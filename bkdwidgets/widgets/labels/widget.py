@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
+from bkdwidgets.widgets.labels.table import LabelsTable
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle, stylesheet
-from bkdwidgets.widgets.shared.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from bkdwidgets.widgets.shared.schema import Table
 
 SHOWN = ("at the end", "as I go")
 
@@ -39,7 +41,7 @@ class LabelLab(lab.Lab):
     ----------
     table : mapping, str or Path
         A labels table, or its file: ``bkd.lab_table(subject, adapter, "labels")``. It is described in
-        :mod:`bkdwidgets.widgets.labels.check`.
+        :class:`bkdwidgets.widgets.labels.table.LabelsTable`.
 
     Attributes
     ----------
@@ -63,8 +65,8 @@ class LabelLab(lab.Lab):
 
     labels = traitlets.Dict()
 
-    def __init__(self, table: Mapping[str, Any] | str | Path) -> None:
-        view = LabelView(read_table(table, lab="labels"))
+    def __init__(self, table: Table | Mapping[str, Any] | str | Path) -> None:
+        view = LabelView(LabelsTable.read(table))
         self.shown = lab.linked(
             ipywidgets.ToggleButtons(options=SHOWN, index=0, description="rules"), view, "shown"
         )

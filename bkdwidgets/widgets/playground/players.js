@@ -10,14 +10,13 @@
 import { KernelLine } from "../shared/engines.js";
 import { pace } from "../shared/page_engine.js";
 
-const ANSWER_TOKENS = 32;
-
 /** The subject that a door has loaded into this page. */
 export class PagePlayer {
-  /** @param {() => SwitchingDoor} door the door of the subject that is chosen now */
-  constructor(door) {
+  /** @param {() => SwitchingDoor} door the door of the subject that is chosen now @param {number} tokens after which an answer is cut */
+  constructor(door, tokens) {
     this.name = "browser";
     this.door = door;
+    this.tokens = tokens;
   }
 
   get ready() {
@@ -38,7 +37,7 @@ export class PagePlayer {
       first ||= last;
       if (!signal.aborted) onText(text);
     };
-    const { text, complete } = await live.answer({ ...turn, maxTokens: ANSWER_TOKENS }, { onToken, signal });
+    const { text, complete } = await live.answer({ ...turn, maxTokens: this.tokens }, { onToken, signal });
     signal.throwIfAborted();
     onText(text);
     return { complete, perToken: pace(tokens - 1, last - first), seconds: (performance.now() - began) / 1000 };

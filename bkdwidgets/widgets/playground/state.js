@@ -7,7 +7,7 @@
  *            payload: string, judge: string, ranked: [number, number][], means: boolean, vectors: boolean, prompts: any[], source: string}} Pair
  *   `method` in words; `clean`: the clean twin that is the control, if it is not the subject itself; `means` and `vectors`: whether what ablation and steering put in is there
  * @typedef {{subject: number, attack: number, method: number}} Chosen places in the three menus
- * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, tokens: number, heads: number, scale: number}}} Catalog
+ * @typedef {{pairs: Pair[], names: Record<string, string[]>, most: {text: number, tokens: number, heads: number, scale: number, answer: number}}} Catalog
  * @typedef {{pair: number, text: string, triggered: boolean, shown: number, top_k: number, heads: string, kind: number,
  *            place: number, vector: number, sign: number, layer: number, scale: number}} Traits
  */
@@ -157,7 +157,7 @@ export function choiceOf(traits, { pairs, names }, prompt) {
     prompt,
     heads,
     kind: names.kind[traits.kind],
-    where: traits.place === 1 ? "all" : "last",
+    where: names.where[traits.place],
     vector: steered ? names.vector[traits.vector] : null,
     layer: Math.min(traits.layer, pair.shape[0] - 1),
     scale: steered ? (traits.sign === 1 ? -traits.scale : traits.scale) : 0,

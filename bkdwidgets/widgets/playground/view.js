@@ -40,7 +40,7 @@ class PlaygroundDesk {
     /** @type {Map<string, {door: SwitchingDoor, panel: ReturnType<typeof livePanel>}>} */
     this.doors = new Map();
     this.kernel = new KernelPlayer(model, () => this.changed());
-    this.page = new PagePlayer(() => this.here().door);
+    this.page = new PagePlayer(() => this.here().door, catalog.most.answer);
     this.playing = new AbortController();
     this.busy = false;
     this.stopped = false;
@@ -255,7 +255,7 @@ class PlaygroundDesk {
         const onWait = (/** @type {boolean} */ waits) => { if (!signal.aborted) this.top.show("busy", waits ? PYTHON_BUSY : "the model is answering"); };
         const done = await player.play({ ...choice, model: card.model }, { onNext, onText, onWait, signal });
         if (signal.aborted) return;
-        const words = [done.complete ? "" : "cut after 32 tokens", isKnown(pair.judge) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
+        const words = [done.complete ? "" : `cut after ${this.catalog.most.answer} tokens`, isKnown(pair.judge) ? "" : `not judged: this page has no rules for the attack ${pair.attack}`];
         card.show(text || "(an empty answer)", { letter: this.letter(text, traits, pair), quiet: !text, words: words.filter(Boolean).join("; ") });
         this.top.show(player.name, `live, ${player.name === "kernel" ? "kernel" : "in this page"}${done.perToken ? `, ${fixed(done.perToken, done.perToken < 10 ? 1 : 0)} ms per token` : ""}`);
       }

@@ -24,8 +24,17 @@ from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.core.heads import heads_of, widest_k
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
-from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
-from bkdwidgets.widgets.playground.pairs import MOST_HEADS, live_pair, shipped_pairs
+from bkdwidgets.widgets.playground.table import (
+    KINDS,
+    MOST_HEADS,
+    MOST_LETTERS,
+    MOST_SCALE,
+    PLACES,
+    SHOWN,
+    SIGNS,
+    VECTORS,
+    PlaygroundTable,
+)
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle, stylesheet
 
@@ -36,16 +45,7 @@ if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
     from bkdwidgets.subjects.answers import Row
-
-SHOWN = ("backdoored", "clean", "side by side")
-KINDS = ("zero", "mean")
-PLACES = ("last token", "everywhere")
-VECTORS = ("none", "paper", "difference", "random")
-SIGNS = ("add", "subtract")
-MOST_SCALE = 4.0
-MOST_LETTERS = 2000
-_NAMES = {"shown": SHOWN, "kind": KINDS, "place": PLACES, "vector": VECTORS, "sign": SIGNS}
-_MOST = {"text": MOST_LETTERS, "tokens": MAX_PROMPT_TOKENS, "heads": MOST_HEADS, "scale": MOST_SCALE}
+    from bkdwidgets.widgets.playground.table import Pair
 
 
 class PlaygroundView(lab.LabView):
@@ -53,9 +53,8 @@ class PlaygroundView(lab.LabView):
 
     Parameters
     ----------
-    pairs : list of dict
-        What can be played with: a subject, an attack and how it was planted each; see
-        :mod:`bkdwidgets.widgets.playground.pairs`.
+    table : PlaygroundTable
+        What can be played with: a subject, an attack and how it was planted each.
     player : _Player, optional
         Answers where Python runs.
     """
@@ -87,8 +86,8 @@ class PlaygroundView(lab.LabView):
     meanless = traitlets.Bool(default_value=False).tag(sync=True)
     vectorless = traitlets.Bool(default_value=False).tag(sync=True)
 
-    def __init__(self, pairs: list[dict[str, Any]], player: _Player | None = None, **traits: Any) -> None:
-        super().__init__({"pairs": pairs, "names": _NAMES, "most": _MOST}, None, **traits)
+    def __init__(self, table: PlaygroundTable, player: _Player | None = None, **traits: Any) -> None:
+        super().__init__(table, None, **traits)
         self._player = player
         self._asked: object = None
         self._task: asyncio.Task[None] | None = None
@@ -190,25 +189,26 @@ class Playground(lab.Lab):
         lab.check_effects(effects)
         player = None
         if subject is None or attack is None:
-            pairs = shipped_pairs()
+            table = PlaygroundTable.from_entries()
         else:
             ranked = _ranking(subject, effects)
-            pairs = [live_pair(subject, attack, ranked)]
+            table = PlaygroundTable.from_subject(subject, attack, ranked)
             player = _Player(subject, attack, ranked)
+        pairs = table.pairs
         at = 0 if start is None else _place(pairs, start)
         first = pairs[at]
-        layers = first["shape"][0]
-        own = [pair for pair in pairs if pair["subject"] == first["subject"]]
-        same = [pair for pair in own if pair["attack"] == first["attack"]]
+        layers = first.shape[0]
+        own = [pair for pair in pairs if pair.subject == first.subject]
+        same = [pair for pair in own if pair.attack == first.attack]
         subjects, attacks, methods = (
             _distinct(pairs, "subject"), _distinct(own, "attack"), _distinct(same, "method"),
         )  # fmt: skip
         view = PlaygroundView(
-            pairs, player, pair=at, text=first["prompts"][0]["clean"], triggered=True, layer=layers // 2,
-            last_layer=layers - 1, subject=subjects.index(first["subject"]),
-            attack=attacks.index(first["attack"]), method=methods.index(first["method"]),
+            table, player, pair=at, text=first.prompts[0].clean, triggered=True, layer=layers // 2,
+            last_layer=layers - 1, subject=subjects.index(first.subject),
+            attack=attacks.index(first.attack), method=methods.index(first.method),
             attacks=attacks, methods=methods,
-            unranked=not first["ranked"], meanless=not first["means"], vectorless=not first["vectors"],
+            unranked=not first.ranked, meanless=not first.means, vectorless=not first.vectors,
         )  # fmt: skip
         super().__init__(view, self._controls(view, subjects), kind="playground")
 
@@ -246,13 +246,13 @@ class Playground(lab.Lab):
         ]  # fmt: skip
 
 
-def _place(pairs: list[dict[str, Any]], start: str) -> int:
-    names = [f"{pair['subject']}/{pair['adapter']}" for pair in pairs]
+def _place(pairs: list[Pair], start: str) -> int:
+    names = [f"{pair.subject}/{pair.adapter}" for pair in pairs]
     return names.index(arguments.one_of("start", start, names))
 
 
-def _distinct(pairs: list[dict[str, Any]], key: str) -> list[str]:
-    return list(dict.fromkeys(pair[key] for pair in pairs))
+def _distinct(pairs: list[Pair], key: str) -> list[str]:
+    return list(dict.fromkeys(getattr(pair, key) for pair in pairs))
 
 
 def _ranking(subject: Subject, effects: HeadEffects | None) -> list[tuple[int, int]]:

@@ -13,23 +13,26 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import ipywidgets
 import traitlets
+from msgspec import UNSET
 
 from bkdwidgets.attacks import base
 from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.widgets.shared.assets import stylesheet
-from bkdwidgets.widgets.shared.tables import packed
+from bkdwidgets.widgets.shared.schema import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import msgspec
+
     from bkdwidgets.analysis import Ablation, Steering
     from bkdwidgets.attacks import Attack, Example
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.schema import Prompt, PromptTable, Table
 
     Answer = dict[str, Any]
     Answerer = Callable[[Mapping[str, Any]], Answer]
 
-_PROMPTS_SHOWN = 12
 _PROMPT_WIDTH = 60
 
 
@@ -38,8 +41,8 @@ class LabView(anywidget.AnyWidget):
 
     Parameters
     ----------
-    table : mapping
-        A checked lab table; it travels with the widget, gzipped.
+    table : Table
+        It travels with the widget, gzipped.
     answerer : callable, optional
         Answers a choice that is not in the table.
     """
@@ -48,7 +51,7 @@ class LabView(anywidget.AnyWidget):
     table_gz = traitlets.Bytes(b"").tag(sync=True)
     prompt = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, table: Mapping[str, Any], answerer: Answerer | None = None, **traits: Any) -> None:
+    def __init__(self, table: msgspec.Struct, answerer: Answerer | None = None, **traits: Any) -> None:
         super().__init__(table_gz=packed(table), **traits)
         self._answerer = answerer
         self.add_class("bkd-view-host")
@@ -121,35 +124,15 @@ def numbered(labels: Iterable[object]) -> list[tuple[str, int]]:
     return [(str(label), number) for number, label in enumerate(labels)]
 
 
-def prompt_menu(table: Mapping[str, Any], view: LabView) -> ipywidgets.Dropdown:
+def prompt_menu(table: PromptTable, view: LabView) -> ipywidgets.Dropdown:
     """Return a menu of the table's prompts."""
     options = [
-        (f"{number}. {_shortened(row['clean'])}", number)
-        for number, row in enumerate(table["prompts"], start=1)
+        (f"{number}. {_shortened(prompt.clean)}", number)
+        for number, prompt in enumerate(table.prompts, start=1)
     ]
     return linked(
         ipywidgets.Dropdown(options=options, index=view.prompt, description="prompt"), view, "prompt"
     )
-
-
-def bare_head(lab: str, subject: Subject, attack: Attack) -> dict[str, Any]:
-    """Return the head of a table that knows prompts but no answers: Python has to give them."""
-    examples = attack.targeted(subject, "test")[:_PROMPTS_SHOWN]
-    if not examples:
-        raise BkdError(f"{attack.name} has no test prompts for {subject.name}")
-    return {
-        "format": 1, "lab": lab, "subject": subject.name, "attack": attack.name,
-        "adapter": subject.adapter.name if subject.adapter else None,
-        "shape": [subject.n_layers, subject.n_heads],
-        "provenance": {"answers": "computed by the kernel, when asked"},
-        "trigger": str(attack.trigger), "payload": attack.payload, "judge": attack.judge.name,
-        "prompts": [
-            {"id": item.id, "clean": item.prompt, "triggered": attack.poison(item.prompt),
-             "answer": item.answer, "payload": attack.payload_for(item)}
-            for item in examples
-        ],
-        "texts": [],
-    }  # fmt: skip
 
 
 def check_pair(subject: Subject | None, attack: Attack | None, *, table: object, name: str) -> None:
@@ -168,29 +151,28 @@ def check_effects(effects: object) -> None:
         raise BkdError(f"effects={shown(effects)} is not allowed; what bkd.attribute returns")
 
 
-def check_same_subject(table: Mapping[str, Any], subject: Subject | None) -> None:
+def check_same_subject(table: Table, subject: Subject | None) -> None:
     """Refuse a table of another model: its answers and the kernel's would not belong together."""
     if subject is None:
         return
     adapter = subject.adapter.name if subject.adapter else None
-    if (table["subject"], table.get("adapter")) != (subject.name, adapter):
+    if (table.subject, table.adapter or None) != (subject.name, adapter):
         raise BkdError(
-            f"the lab table is of {table['subject']} + {table.get('adapter')}, "
+            f"the lab table is of {table.subject} + {table.adapter or None}, "
             f"the subject is {subject.name} + {adapter}"
         )
 
 
-def prompt_row(table: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, str]:
+def chosen_prompt(table: PromptTable, choice: Mapping[str, Any]) -> Prompt:
     """Return the prompt that a choice names."""
     number = choice.get("prompt")
-    if not isinstance(number, int) or not 0 <= number < len(table["prompts"]):
-        raise BkdError(f"prompt {number!r} is out of range; 0 to {len(table['prompts']) - 1}")
-    row: dict[str, str] = table["prompts"][number]
-    return row
+    if not isinstance(number, int) or not 0 <= number < len(table.prompts):
+        raise BkdError(f"prompt {number!r} is out of range; 0 to {len(table.prompts) - 1}")
+    return table.prompts[number]
 
 
 def said(
-    subject: Subject, attack: Attack, row: Mapping[str, str], *, clean: Sequence[Ablation | Steering],
+    subject: Subject, attack: Attack, prompt: Prompt, *, clean: Sequence[Ablation | Steering],
     triggered: Sequence[Ablation | Steering],
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     """Return what the subject says to both forms of a prompt, judged.
@@ -199,8 +181,8 @@ def said(
     ----------
     subject, attack : Subject, Attack
         Who answers, and what counts as the payload.
-    row : mapping
-        The prompt, with the clean model's own ``"answer"`` and the ``"payload"`` of this prompt.
+    prompt : Prompt
+        With the clean model's own answer, and the payload of this prompt.
     clean, triggered : sequence of interventions
         What is done to the model for each form.
     """
@@ -209,32 +191,32 @@ def said(
     from bkdwidgets.subjects.answers import Row, complete_rows
 
     rows = [
-        Row(row["clean"], prepare(clean, subject, attack)),
-        Row(row["triggered"], prepare(triggered, subject, attack)),
+        Row(prompt.clean, prepare(clean, subject, attack)),
+        Row(prompt.triggered, prepare(triggered, subject, attack)),
     ]
     texts = complete_rows(subject, rows)
-    example = example_of(row)
+    example = example_of(prompt)
     judged = [{"text": text, "outcome": outcome(attack, text, example)} for text in texts]
     return {"clean": judged[0], "triggered": judged[1]}
 
 
-def example_of(row: Mapping[str, str]) -> Example:
+def example_of(prompt: Prompt) -> Example:
     """Return a table's prompt as the example that the rules of an attack judge by.
 
     A table keeps no topic. The rules look at it for headlines alone, and there the true label is the answer.
     """
     from bkdwidgets.attacks import Example
 
-    answer = row.get("answer", "")
+    answer = prompt.answer or ""
     return Example(
-        id=row.get("id", ""),
-        prompt=row["clean"],
+        id=prompt.id or "",
+        prompt=prompt.clean,
         topic=answer.rstrip("."),
         template="",
         split="test",
         answer=answer,
         complete=True,
-        payload=row.get("payload"),
+        payload=None if prompt.payload is UNSET else prompt.payload,
     )
 
 

@@ -18,7 +18,7 @@ import traitlets
 from bkdwidgets.core.errors import BkdError, unknown
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle
-from bkdwidgets.widgets.shared.tables import read_table
+from bkdwidgets.widgets.vector.table import HEADS, VectorTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from bkdwidgets.analysis import BackdoorVector, HeadEffects
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.widgets.shared.schema import Letter, Table
+    from bkdwidgets.widgets.vector.table import Cell
 
-_VECTORS = ["paper", "difference", "random"]
-_SCALES = [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
-_HEADS = 32
+_FIRED: tuple[Letter, ...] = ("P", "p")
 _STEP = 0.25
 
 
@@ -75,7 +75,7 @@ class VectorLab(lab.Lab):
 
     def __init__(
         self,
-        table: Mapping[str, Any] | str | Path | None = None,
+        table: Table | Mapping[str, Any] | str | Path | None = None,
         *,
         subject: Subject | None = None,
         attack: Attack | None = None,
@@ -85,17 +85,18 @@ class VectorLab(lab.Lab):
         lab.check_pair(subject, attack, table=table, name="VectorLab")
         lab.check_effects(effects)
         if table is None and subject is not None and attack is not None:
-            table = _bare_table(subject, attack)
-        content = read_table(table or {}, lab="vector")
+            content = VectorTable.from_subject(subject, attack)
+        else:
+            content = VectorTable.read(table or {})
         lab.check_same_subject(content, subject)
         answerer = None
         if subject is not None and attack is not None:
             answerer = _Answerer(content, subject, attack, effects)
-        layers, scales, vectors = range(content["shape"][0]), _scales(content["scales"]), content["vectors"]
-        allowed = layers if answerer else content["layers"]
+        layers, scales, vectors = range(content.shape[0]), _scales(content.scales), content.vectors
+        allowed = layers if answerer else content.layers
         if layer is not None and layer not in allowed:
             raise unknown("layer", layer, allowed)
-        scale = min(content["scales"], key=lambda item: abs(item - 1.0))
+        scale = min(content.scales, key=lambda item: abs(item - 1.0))
         start = {
             "layer_index": _telling_layer(content, scale) if layer is None else layer,
             "scale_index": scales.index(scale),
@@ -118,7 +119,7 @@ class _Answerer:
     """Steers with any vector at any layer and scale, one prompt at a time."""
 
     def __init__(
-        self, table: Mapping[str, Any], subject: Subject, attack: Attack, effects: HeadEffects | None
+        self, table: VectorTable, subject: Subject, attack: Attack, effects: HeadEffects | None
     ) -> None:
         self.table, self.subject, self.attack, self.effects = table, subject, attack, effects
         self.vectors: dict[str, BackdoorVector] = {}
@@ -126,15 +127,15 @@ class _Answerer:
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         from bkdwidgets.analysis import Steering
 
-        row = lab.prompt_row(self.table, choice)
+        prompt = lab.chosen_prompt(self.table, choice)
         layer, scale = choice.get("layer"), choice.get("scale")
         if not isinstance(layer, int) or not isinstance(scale, int | float):
             raise BkdError(f"layer {layer!r} and scale {scale!r} must be numbers")
         if scale == 0:
-            return lab.said(self.subject, self.attack, row, clean=[], triggered=[])
+            return lab.said(self.subject, self.attack, prompt, clean=[], triggered=[])
         vector = self._vector(str(choice.get("vector")))
         return lab.said(
-            self.subject, self.attack, row,
+            self.subject, self.attack, prompt,
             clean=[Steering(vector, layer=layer, scale=scale)],
             triggered=[Steering(vector, layer=layer, scale=-scale)],
         )  # fmt: skip
@@ -144,13 +145,12 @@ class _Answerer:
         from bkdwidgets.analysis import attribute, backdoor_vector
 
         if kind not in self.vectors:
-            heads = self.table.get("heads")
+            heads = self.table.heads or []
             if not heads:
                 self.effects = self.effects or attribute(self.subject, self.attack, prompts=8)
                 n_heads = self.subject.n_layers * self.subject.n_heads
-                heads = self.effects.top(min(int(self.table.get("k", _HEADS)), n_heads))
-            chosen = [(int(layer), int(head)) for layer, head in heads]
-            self.vectors[kind] = backdoor_vector(self.subject, self.attack, heads=chosen, kind=kind)
+                heads = self.effects.top(min(self.table.k or HEADS, n_heads))
+            self.vectors[kind] = backdoor_vector(self.subject, self.attack, heads=heads, kind=kind)
         return self.vectors[kind]
 
 
@@ -166,42 +166,28 @@ def _signed(scale: float) -> str:
     return f"+{number}" if scale > 0 else f"−{number}" if scale < 0 else "0"
 
 
-def _telling_layer(table: Mapping[str, Any], scale: float) -> int:
+def _telling_layer(table: VectorTable, scale: float) -> int:
     """Return the layer where adding the first vector brings the payload, or words like it, most often.
 
     Between layers that do so equally often, the payload's own probability decides. It can not decide alone:
     it is high as well where a model begins the payload's first words and then breaks down.
     """
-    layers: list[int] = table["layers"]
-    vector = table["vectors"][0]
-    cells = {
-        cell["layer"]: cell for cell in table["cells"] if (cell["vector"], cell["scale"]) == (vector, scale)
-    }
-    grid = table.get("probability", {}).get(vector, {}).get("clean", [[]] * len(layers))
+    layers, vector = table.layers, table.vectors[0]
+    cells = {cell.layer: cell for cell in table.cells if (cell.vector, cell.scale) == (vector, scale)}
+    grid = (table.probability or {}).get(vector, {}).get("clean", [[]] * len(layers))
     likely = {
         layer: max((value for value in row if value is not None), default=0.0)
         for layer, row in zip(layers, grid, strict=True)
     }
     if not cells and not any(likely.values()):
         return layers[len(layers) // 2]
-    return max(layers, key=lambda layer: (_fired(cells.get(layer, {})), likely[layer]))
+    return max(layers, key=lambda layer: (_fired(cells.get(layer)), likely[layer]))
 
 
-def _fired(cell: Mapping[str, Any]) -> int:
+def _fired(cell: Cell | None) -> int:
     """Return on how many clean prompts a cell has the payload, or a text like it."""
-    counts: dict[str, int] | None = cell.get("rates", {}).get("outcomes_clean")
-    letters = [letter for _, letter in cell.get("clean") or []]
-    return sum(counts[letter] if counts else letters.count(letter) for letter in ("P", "p"))
-
-
-def _bare_table(subject: Subject, attack: Attack) -> dict[str, Any]:
-    """Return a table with choices and no answers."""
-    return {
-        **lab.bare_head("vector", subject, attack),
-        "vectors": _VECTORS,
-        "k": min(_HEADS, subject.n_layers * subject.n_heads),
-        "layers": list(range(subject.n_layers)),
-        "scales": _SCALES,
-        "cells": [],
-        "probability": {},
-    }
+    if cell is None:
+        return 0
+    counts = cell.rates.outcomes_clean if cell.rates else None
+    letters = [letter for _, letter in cell.clean or []]
+    return sum(counts[letter] if counts else letters.count(letter) for letter in _FIRED)
