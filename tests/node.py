@@ -22,6 +22,17 @@ def node() -> Path:
     return next(path for path in (root / "node.exe", root / "bin" / "node") if path.is_file())
 
 
+def run_script(script: str, **environment: str | Path) -> str:
+    """Run a module given as text and return what it printed."""
+    done = subprocess.run(
+        [str(node()), "--input-type=module", "-"], input=script,
+        env=os.environ | {key: str(value) for key, value in environment.items()},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def run_node(test: str, **environment: str | Path) -> None:
     """Run one file under node:test; what fails is shown, and all of it under pytest -s."""
     done = subprocess.run(

@@ -127,11 +127,16 @@ def test_a_missing_key_is_named(kind):
             "random",
             "k",
             "probability",
+            "judge",  # that of the attack, where it is one of ours
         } and not (key == "k" and kind == "ablation"):
             read_table(table, lab=kind)
         else:
             with pytest.raises(BkdError, match=key):
                 read_table(table, lab=kind)
+    unjudged = MAKERS[kind]() | {"attack": "mine"}
+    del unjudged["judge"]
+    with pytest.raises(BkdError, match="judge"):
+        read_table(unjudged, lab=kind)
 
 
 @pytest.mark.parametrize("where", ["top", "single"])

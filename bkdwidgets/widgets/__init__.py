@@ -23,16 +23,13 @@ WIDGETS = {
 }
 """The folder of each widget. A widget is imported when it is first used: it brings its code along."""
 
-_HOMES = {
-    **{name: f"{folder}.widget" for name, folder in WIDGETS.items()},
-    "lab_table": "shared.tables",
-    "read_table": "shared.tables",
-}
+_TABLES = ("lab_table", "read_table")
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - the names below are resolved lazily
+__all__ = sorted([*WIDGETS, *_TABLES])  # noqa: PLE0605 - the names below are resolved lazily
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in WIDGETS and name not in _TABLES:
         raise AttributeError(f"module 'bkdwidgets.widgets' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"bkdwidgets.widgets.{_HOMES[name]}"), name)
+    home = f"{WIDGETS[name]}.widget" if name in WIDGETS else "shared.tables"
+    return getattr(importlib.import_module(f"bkdwidgets.widgets.{home}"), name)
