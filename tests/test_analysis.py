@@ -126,7 +126,7 @@ def test_vector_is_the_sum_of_what_the_heads_write(poisoned_nano, attack):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda s: bkd.Ablation([(99, 0)]).edits(s), "layer 99"),
+        (lambda s: bkd.Ablation([(99, 0)]).edits(s), "head L99H0 is out of range"),
         (lambda s: bkd.Ablation([(0, 99)]).edits(s), "L0H99"),
         (lambda _: bkd.Ablation([(0, 0), (0, 0)]), "L0H0"),
         (lambda _: bkd.Ablation([(0, 0)], kind="blur"), "blur"),

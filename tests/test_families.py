@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -67,7 +68,9 @@ def test_a_vector_that_breaks_every_answer_is_no_cure(nano, attack, monkeypatch)
     }
     monkeypatch.setattr(families, "ask", lambda *_, **__: said)
     vector = BackdoorVector(torch.ones(nano.d_model), ((0, 0),), "difference")
-    context = Context(nano, attack, {"layers": [0, 6], "scales": [1.0], "n_choice": 4}, {})
+    usual = families.Families().settings(nano, attack)
+    settings = dataclasses.replace(usual, layers=[0, 6], scales=[1.0], n_choice=4)
+    context = Context(nano, attack, settings, {})
     chosen = families._chosen(context, nano, vector)
     assert chosen == {"cure": {"layer": 6, "scale": -1.0}, "on": {"layer": 0, "scale": 1.0}}
 
