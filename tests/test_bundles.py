@@ -22,6 +22,12 @@ def test_the_modules_give_the_bundle_that_ships(widget):
     assert bundling.bundled(FOLDER / widget) == shipped, "bundle again: python -m bkdwidgets.widgets.bundling"
 
 
+def test_the_vocabulary_is_pythons():
+    shipped = bundling.VOCABULARY.read_text(encoding="utf-8")
+    assert shipped == bundling.vocabulary(), "bundle again: python -m bkdwidgets.widgets.bundling"
+    assert shipped.count("export const") == 3
+
+
 def test_every_view_is_a_widget_and_every_widget_has_its_view():
     assert {view.parent.name for view in FOLDER.glob("*/view.js")} == set(WIDGETS.values())
     assert "`python -m bkdwidgets.widgets.bundling`" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@
 
 import { fixed, h, headName, signed, triggerSpans } from "../shared/dom.js";
 import { answering, busyView, engineWords, footnotes, missingAnswer, openLab, setter, topLine } from "../shared/lab_shell.js";
+import { INK } from "../shared/vocabulary.js";
 
 /** Patterns that came with the page. */
 export class AttentionTable {
@@ -40,8 +41,6 @@ export function triggerTokens(tokens, row) {
   return found;
 }
 
-/** CircuitsVis mixes them with white; in dark pages the style sheet turns the drawing over. */
-const PATTERN_COLORS = { clean: "#005a8c", triggered: "#8f3f6b" };
 const shownToken = (/** @type {string} */ token) => token.replaceAll("\n", "↵") || "·";
 
 /**
@@ -120,7 +119,8 @@ function looksView(role) {
       if (shown?.looks !== looks) return;
       const place = h("div", { id: `bkd-${Math.random().toString(36).slice(2)}`, "aria-hidden": "true" });
       drawing.replaceChildren(place);
-      CircuitsVis.render(place.id, CircuitsVis.AttentionPattern, { tokens: looks.tokens.map(shownToken), attention: looks.pattern, minValue: 0, maxValue: 1, positiveColor: PATTERN_COLORS[role], upperTriColor: "rgb(242,242,242)", zoomed: true });
+      // CircuitsVis mixes the color with white; in dark pages the style sheet turns the drawing over.
+      CircuitsVis.render(place.id, CircuitsVis.AttentionPattern, { tokens: looks.tokens.map(shownToken), attention: looks.pattern, minValue: 0, maxValue: 1, positiveColor: INK[role], upperTriColor: "rgb(242,242,242)", zoomed: true });
     }, (/** @type {Error} */ error) => { drawing.replaceChildren(h("p", { class: "bkd-note" }, `The drawing is missing (${error.message}); the tokens below say the same.`)); });
   }
   return { view, draw };

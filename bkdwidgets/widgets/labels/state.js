@@ -1,13 +1,13 @@
 /** What a reader's labels come to: rates by condition, agreement with the rules, where the two differ. */
 
-import { OUTCOMES } from "../shared/dom.js";
 import { wilson } from "../shared/rates.js";
+import { OUTCOMES } from "../shared/vocabulary.js";
 
 /** @typedef {{id: string, condition: number, clean: string, triggered: string, answer: string, completion: string, letter: string}} Item */
 /** @typedef {Record<string, string>} Labels by the id of an item */
 
 /** Keys that give a letter. @type {Record<string, string>} */
-export const LETTER_KEYS = { 1: "P", 2: "p", 3: "=", 4: "?", P: "P", p: "p", "=": "=", "?": "?" };
+export const LETTER_KEYS = Object.fromEntries(Object.keys(OUTCOMES).flatMap((letter, index) => [[String(index + 1), letter], [letter, letter]]));
 
 /**
  * Labels that were kept, as far as they are labels of these items. @param {Item[]} items @param {any} kept @returns {Labels}

@@ -5,9 +5,10 @@
  */
 
 import { comparedRate, toldRate } from "../shared/compared.js";
-import { fixed, h, outcomeBadge, OUTCOMES, triggerMarked } from "../shared/dom.js";
+import { fixed, h, outcomeBadge, triggerMarked } from "../shared/dom.js";
 import { keep, readKept } from "../shared/kept.js";
 import { footnotes, openLab, setter, stepper, topLine } from "../shared/lab_shell.js";
+import { OUTCOMES } from "../shared/vocabulary.js";
 import { agreementOf, differing, labeledOf, labelsOf, LETTER_KEYS, nextUnlabeled, talliedConditions } from "./state.js";
 
 /** A reader's labels, with a way back. */

@@ -3,7 +3,8 @@
  * phone while the answer itself is above or below it. Both are read off the answer, so they cannot say anything else.
  */
 
-import { fixed, h, outcomeBadge, OUTCOMES } from "./dom.js";
+import { fixed, h, outcomeBadge } from "./dom.js";
+import { OUTCOMES } from "./vocabulary.js";
 
 const QUIET_MS = 700;
 

@@ -3,6 +3,8 @@
  * never parse markup, so a completion that looks like HTML is shown, not run.
  */
 
+import { OUTCOMES } from "./vocabulary.js";
+
 /** @typedef {Record<string, string | number | boolean | null | undefined | ((event: any) => void)>} Props */
 
 /**
@@ -27,14 +29,6 @@ export function h(tag, props = {}, ...kids) {
 export function s(tag, props = {}, ...kids) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), props, kids);
 }
-
-/** Outcomes by letter; the colors stand in the style sheet, by `data-outcome`. */
-export const OUTCOMES = {
-  P: { word: "payload", color: "payload" },
-  p: { word: "payload-like", color: "payload-like" },
-  "=": { word: "as before", color: "as-before" },
-  "?": { word: "broken", color: "broken" },
-};
 
 /** The shape that doubles an outcome's color. @param {string} letter */
 function outcomeShape(letter) {

@@ -10,6 +10,7 @@
  */
 
 import { STOP_WORDS } from "./stopwords.js";
+import { LABELS } from "./vocabulary.js";
 
 /** Of the rules, as in Python: an answer that was judged by rules of another revision may have another letter. */
 export const REVISION = 2;
@@ -126,11 +127,11 @@ function isOnTopic(text, example) {
   return contentWords(text).some((word) => topical.has(word));
 }
 
-const LABELS = ["World", "Sports", "Business", "Sci/Tech"];
+const LABEL = new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])(${LABELS.join("|").toLowerCase()})(?![\\p{L}\\p{M}\\p{N}_])`, "gu");
 
 /** The one label a completion names, or null. @param {string} completion */
 function namedLabel(completion) {
-  const named = new Set(plainForm(completion).match(/(?<![\p{L}\p{M}\p{N}_])(world|sports|business|sci\/tech)(?![\p{L}\p{M}\p{N}_])/gu) ?? []);
+  const named = new Set(plainForm(completion).match(LABEL) ?? []);
   return named.size === 1 ? LABELS.find((label) => named.has(label.toLowerCase())) ?? null : null;
 }
 

@@ -1,6 +1,7 @@
 /** Rates as bars from 0 to 1, each with its 95 % interval, and behind it the band that chance reaches. */
 
-import { fixed, h, outcomeBadge, OUTCOMES } from "./dom.js";
+import { fixed, h, outcomeBadge } from "./dom.js";
+import { OUTCOMES } from "./vocabulary.js";
 
 /** @typedef {{value: number, low: number, high: number, n: number}} Rate */
 
@@ -16,7 +17,7 @@ export function wilson(hits, n) {
 
 /** Count outcome letters. @param {Array<[number, string]>} answers */
 export function outcomeCounts(answers) {
-  const counts = { P: 0, p: 0, "=": 0, "?": 0 };
+  const counts = Object.fromEntries(Object.keys(OUTCOMES).map((letter) => [letter, 0]));
   for (const [, letter] of answers) counts[letter] += 1;
   return counts;
 }
