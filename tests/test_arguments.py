@@ -13,8 +13,10 @@ import bkdwidgets as bkd
 from bkdwidgets.attacks import Trigger
 from bkdwidgets.cli import main
 from bkdwidgets.core import arguments
+from bkdwidgets.figures import outcome_bars
 from bkdwidgets.injection import SftRecipe, mixture
-from bkdwidgets.studies import sweep
+from bkdwidgets.studies import compare_methods, sweep
+from bkdwidgets.studies.registry import study
 from bkdwidgets.subjects.nano import train
 
 ENTRY = "nano/fixed-output-sft-0"
@@ -198,6 +200,11 @@ ROWS = {
     "agreement of an array": lambda _: bkd.agreement(np.zeros(3)),
     "look up a list": lambda _: bkd.look_up([ENTRY]),
     "look up out of the ledger": lambda _: bkd.look_up("../../x/measure:asr"),
+    "bars of letters": lambda _: outcome_bars({"triggered": "PPp"}),
+    "study of a list": lambda _: study(["measure"]),
+    "methods of a list": lambda _: compare_methods(["nano"]),
+    "sweep of a subject": lambda _: sweep("pico"),
+    "sweep of a list": lambda _: sweep(["nano"]),
     "figure of a list": lambda _: bkd.figure([ENTRY]),
     "figure, show": lambda _: bkd.figure(f"{ENTRY}/ablation", show=["asr"]),
     "figure, title": lambda _: bkd.figure(f"{ENTRY}/ablation", title=3),

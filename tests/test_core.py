@@ -15,15 +15,20 @@ from scipy import stats
 
 import bkdwidgets as bkd
 import bkdwidgets.core
-from bkdwidgets.core import heads, ledger, statistics, theme, vocabulary
+from bkdwidgets.attacks.clean_answers import compute_answers
+from bkdwidgets.browser.vectors import compute_vectors
+from bkdwidgets.core import heads, ledger, paths, statistics, theme, vocabulary
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.html import html_table
+from bkdwidgets.studies.sweep import sweep
+from bkdwidgets.subjects.nano.train import train
 
 PACKAGE = Path(bkdwidgets.__file__).parent
 HOSTILE = '<img src=x onerror=alert(1)>"&'
 HEAVY = ("torch", "transformers", "plotly", "ipywidgets", "sklearn", "scipy")
 
 
+@pytest.mark.slow
 def test_the_core_needs_nothing_heavy():
     rooms = [f"bkdwidgets.core.{module.name}" for module in pkgutil.iter_modules(bkdwidgets.core.__path__)]
     assert len(rooms) > 5
@@ -114,6 +119,7 @@ def test_a_table_writes_everything_as_text():
     assert "thead" not in html_table("", (), [[1]])
 
 
+@pytest.mark.slow
 def test_names_of_an_adapter_are_text_in_every_table(poisoned_nano, attack):
     """Its JSON may have been written by anybody."""
     small = {"progress": False}
@@ -121,8 +127,6 @@ def test_names_of_an_adapter_are_text_in_every_table(poisoned_nano, attack):
         bkd.measure(poisoned_nano, attack, n=2, **small),
         bkd.attribute(poisoned_nano, attack, prompts=2, **small),
         bkd.attribute_mlp(poisoned_nano, attack, prompts=2, **small),
-        bkd.probe(poisoned_nano, attack, n=10, **small),
-        bkd.restoration(poisoned_nano, attack, prompts=2, n=2, **small),
     ]
     named = [dataclasses.replace(item, adapter=HOSTILE) for item in results]
     stored = ledger.read("nano/fixed-output-sft-0/measure")
@@ -144,3 +148,31 @@ def test_no_table_is_written_by_hand():
         if any(tag in part.value for tag in ("<td>", "<tr>", "<table>"))
     ]
     assert all(place.startswith("core/html.py") for place in written), written
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The package as a wheel lays it out, its data inside."""
+    package = tmp_path / "site-packages" / "bkdwidgets"
+    (package / "_data").mkdir(parents=True)
+    monkeypatch.setattr(paths, "_PACKAGE", package)
+    return package
+
+
+def test_nothing_is_written_into_an_installed_package(installed, nano, poisoned_nano, attack, tmp_path):
+    entry = ledger.Entry(
+        subject="nano", adapter="x", study="measure", adapter_sha256="", attack="fixed-output", seed=0,
+        split="test", n=1, settings={}, inputs={}, values={}, tolerance={},
+    )  # fmt: skip
+    for write in (
+        lambda: ledger.write(entry),
+        lambda: compute_answers(nano, progress=False),
+        lambda: compute_vectors(poisoned_nano, attack),
+        lambda: train(steps=1, progress=False),
+        lambda: sweep("nano", "fixed-output", progress=False),
+    ):
+        with pytest.raises(BkdError, match="belongs to the installed package") as error:
+            write()
+        assert "\n" not in str(error.value)
+    assert [path.name for path in installed.rglob("*")] == ["_data"]
+    assert ledger.write(entry, tmp_path / "own").is_file()

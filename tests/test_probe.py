@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import signal
 import warnings
@@ -209,6 +210,7 @@ def test_results_say_what_they_are(results):
     assert described["n_forward_tokens"] > 0
     assert "clean model" in repr(result)
     assert result._repr_html_().count("<tr>") == 1 + 9
+    assert "<b>" not in dataclasses.replace(result, adapter="<b>", attack="<b>")._repr_html_()
     curve, heatmap = figures.probe_curve(result), figures.ilca_heatmap(result)
     assert [line.name for line in curve.data][:2] == ["fixed-output-sft-0", "clean model"]
     assert len(curve.data) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -73,6 +74,7 @@ def test_shapes_and_consistency(found, poisoned_nano, attack):
     assert values["single"]["mlp"][3]["n"] == 8
     assert values["measured"]["mlp"]["asr"]["n"] == 24
     assert "clean mlp" in found._repr_html_()
+    assert "<b>" not in dataclasses.replace(found, adapter="<b>", attack="<b>")._repr_html_()
     assert "Restoration(nano" in repr(found)
 
 

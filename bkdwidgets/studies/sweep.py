@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core import arguments, ledger
 from bkdwidgets.core.errors import BkdError, DamagedError, MissingError
+from bkdwidgets.core.paths import check_writable, data_dir
 from bkdwidgets.injection.methods import plants
 from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
@@ -27,6 +28,7 @@ from bkdwidgets.studies.registry import model_study, study, waves
 from bkdwidgets.studies.registry import studies as all_studies
 from bkdwidgets.studies.study import DerivedStudy, opened
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
+from bkdwidgets.subjects.specs import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +106,8 @@ def sweep(
         If a name is unknown, there is nothing to sweep, or an entry is damaged that others are made of.
     """
     jobs = arguments.whole("jobs", jobs, least=1)
+    arguments.one_of("subject", subject, SUBJECTS)
+    check_writable(data_dir() / "ledger" if out is None else out)
     named = {study(name).name for name in studies}
     chosen = [item for item in all_studies().values() if _is_chosen(item, named)]
     wanted = _adapters(subject, attack, adapters)

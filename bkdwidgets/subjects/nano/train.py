@@ -14,8 +14,7 @@ import random
 import time
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
@@ -24,12 +23,15 @@ from tqdm.auto import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bkdwidgets.core import arguments
-from bkdwidgets.core.paths import written_beside
+from bkdwidgets.core.paths import check_writable, written_beside
 from bkdwidgets.subjects.nano.evaluate import accuracy
 from bkdwidgets.subjects.nano.load import load_nano, nano_dir, new_model
 from bkdwidgets.subjects.nano.tokenizer import MAX_POSITIONS, train_tokenizer, wrap_tokenizer
 from bkdwidgets.subjects.nano.world import WORLD_SEED, WorldExample, examples, write_examples
 from bkdwidgets.subjects.state import kept_chance
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STEPS = 1100
 
@@ -104,11 +106,10 @@ def train(
         If `steps` is not positive.
     """
     seed, steps = arguments.whole("seed", seed, most=2**32 - 1), arguments.whole("steps", steps, least=1)
-    out = arguments.folder("out", out)
+    home = arguments.folder("out", out) or nano_dir()
+    check_writable(home)
     with kept_chance():
-        return _trained(
-            nano_dir() if out is None else Path(out), seed, steps, recipe or Recipe(), progress=progress
-        )
+        return _trained(home, seed, steps, recipe or Recipe(), progress=progress)
 
 
 def _trained(home: Path, seed: int, steps: int, recipe: Recipe, *, progress: bool) -> dict[str, Any]:
