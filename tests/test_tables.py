@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from typing import get_args
 
 import pytest
 
+from bkdwidgets.analysis.interventions import PLACES
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import data_dir
+from bkdwidgets.core.vocabulary import LETTERS, SIDES
 from bkdwidgets.widgets import lab_table, read_table
+from bkdwidgets.widgets.shared import schema
 from bkdwidgets.widgets.shared.schema import packed
 from bkdwidgets.widgets.shared.tables import made_tables
 
@@ -69,6 +73,21 @@ def test_a_table_says_which_entries_it_was_made_of(tmp_path):
         lab_table("nano", "fixed-output-sft-0", "ablation", folder=tmp_path)
     with pytest.raises(BkdError, match="lab 'probe'"):
         lab_table("nano", "fixed-output-sft-0", "probe")
+
+
+def test_the_types_of_a_table_allow_what_the_package_says():
+    assert get_args(schema.Letter) == LETTERS
+    assert get_args(schema.Side) == SIDES
+    assert get_args(schema.Place) == PLACES
+
+
+@pytest.mark.parametrize(("name", "kind"), made_tables().items())
+def test_a_table_says_where_a_fault_is(name, kind):
+    table = lab_table("nano", "fixed-output-sft" if name == "poison" else ADAPTERS[0], name)
+    with pytest.raises(BkdError, match="lab table: Object missing required field 'attack'"):
+        kind.read({key: value for key, value in table.items() if key != "attack"})
+    with pytest.raises(BkdError, match="subject of the lab table: Expected 'str', got 'int'"):
+        kind.read(table | {"subject": 3})
 
 
 def test_lab_entries_were_computed_from_the_entries_that_ship():
