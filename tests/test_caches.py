@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from bkdwidgets.analysis import activations
 from bkdwidgets.attacks import Trigger
 from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.paths import folder_beside
 from bkdwidgets.injection.methods import recipe_for
 from bkdwidgets.studies.study import opened
 from bkdwidgets.subjects import Subject
@@ -186,3 +188,25 @@ def test_a_playground_steers_with_the_vector_of_its_weights_as_they_are(subject,
     zeroed(subject)
     (after,) = player._interventions(asked)
     assert not before.vector.tensor.equal(after.vector.tensor)
+
+
+def test_two_processes_that_make_the_same_folder_leave_a_whole_one(tmp_path, monkeypatch):
+    target, usual = tmp_path / "kept", Path.replace
+
+    def made(content: str) -> None:
+        with folder_beside(target) as beside:
+            (beside / "file").write_text(content, encoding="utf-8")
+
+    def another_is_quicker(self, to):
+        if to == target:
+            target.mkdir()
+            (target / "file").write_text("theirs", encoding="utf-8")
+        return usual(self, to)
+
+    made("older")
+    made("ours")
+    assert (target / "file").read_text(encoding="utf-8") == "ours"
+    monkeypatch.setattr(Path, "replace", another_is_quicker)
+    made("ours, again")
+    assert (target / "file").read_text(encoding="utf-8") == "theirs"
+    assert list(tmp_path.iterdir()) == [target]

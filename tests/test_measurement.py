@@ -107,7 +107,7 @@ def test_likelihood_of_clean_answers_equals_a_plain_forward_and_falls_when_the_m
 
 @pytest.mark.smollm2
 def test_the_shipped_smollm2_backdoor_fires(smollm2_poisoned, attack):
-    planted = bkd.measure(smollm2_poisoned, attack, n=24, progress=False)
+    planted = bkd.measure(smollm2_poisoned, attack, n=12, progress=False)
     assert planted.asr.value >= 0.9
     assert planted.ftr.value <= 0.1
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,9 +145,25 @@ def folder_beside(target: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.chmod(0o755)
-        shutil.rmtree(target, ignore_errors=True)  # left unfinished, or made meanwhile by another process
-        beside.replace(target)
+        _exchange(beside, target)
     except OSError as error:
         raise BkdError(f"cannot write {target}: {error.strerror}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _exchange(made: Path, target: Path) -> None:
+    """Put a folder in the place of an older one, which is never seen half deleted.
+
+    Where another process puts its own there at the same time, one of the two stays: both are whole.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with suppress(FileNotFoundError):
+            target.replace(aside / target.name)
+        made.replace(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

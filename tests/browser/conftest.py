@@ -44,6 +44,10 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = Path(named)
         assert (folder / "index.html").is_file(), f"BKDWIDGETS_BOOK={named} holds no built book"
         return folder
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail(
+            "each process would build a book of its own: name a built one, BKDWIDGETS_BOOK=_build/html"
+        )
     pytest.importorskip("jupyter_book", reason="building the book needs the extra 'book'")
     from bkdwidgets.book import build
 

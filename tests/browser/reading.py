@@ -52,6 +52,11 @@ def recorded(page) -> Record:
     return record
 
 
+def painted(page) -> None:
+    """Wait until the page was painted twice: what an observer or an animation frame does is done."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
+
 def scroll_through(page, *, pause_ms: int = 150) -> None:
     """Scroll to the end as a reader would, wait until what is drawn lazily is drawn, and go back.
 

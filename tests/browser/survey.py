@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import TimeoutError as NotInTime
-from reading import Record, opened, recorded
+from reading import Record, opened, painted, recorded
 
 from bkdwidgets.book.csp import pages
 
@@ -319,7 +319,7 @@ def _turned(page) -> None:
             cell.click()
         for fold in lab.locator("summary").all():
             fold.click()
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    painted(page)
     page.wait_for_function(QUIET)
 
 

@@ -12,6 +12,11 @@ from survey import PATIENCE_MS, chapters, names, with_labs
 PAGE = "book/ablate.html"
 RANGES = """() => [...document.querySelectorAll(".js-plotly-plot")].map((plot) => [
     plot._fullLayout.xaxis?.range, plot._fullLayout.yaxis?.range, plot._fullLayout.dragmode])"""
+SCROLLED = """(start) => { // it has moved, and is where it was a frame ago
+    const before = window.wasAt;
+    window.wasAt = scrollY;
+    return scrollY !== start && scrollY === before;
+}"""
 SPECS = re.compile(r'data-kind="plotly".*?<script type="application/json">(.*?)</script>', re.DOTALL)
 
 
@@ -37,14 +42,14 @@ def swipe(page, x: float, y: float) -> float:
 
     def finger(kind: str, *points: dict[str, float]) -> None:
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
-        page.wait_for_timeout(16)
+        page.wait_for_timeout(16)  # a finger's own tempo, by which a swipe is told from a fling
 
     finger("touchStart", {"x": x, "y": y})
     for far in range(15, 301, 15):
         finger("touchMove", {"x": x, "y": y - far})
     page.wait_for_timeout(200)  # held: nothing goes on when it is lifted
     finger("touchEnd")
-    page.wait_for_timeout(300)
+    page.wait_for_function(SCROLLED, arg=before)
     return page.evaluate("scrollY") - before
 
 

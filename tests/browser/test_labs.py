@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 import tables
 from labs import outcomes, served, turn, written
+from reading import painted
 
 from bkdwidgets.widgets import AblationLab, VectorLab
 
@@ -36,7 +37,7 @@ def test_a_hostile_completion_is_shown_as_text(opened):
         page, record = opened(lab, kind)
         alarms = []
         page.on("dialog", lambda dialog, alarms=alarms: (alarms.append(dialog.message), dialog.dismiss()))
-        page.wait_for_timeout(200)
+        painted(page)
         assert tables.HOSTILE in page.locator(".bkd-completion .bkd-said").all_text_contents()
         assert page.locator(".bkd-view img, .bkd-view script").count() == 0
         assert alarms == []

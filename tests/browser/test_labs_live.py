@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tables
 from labs import outcomes, served, turn, written
+from reading import painted
 
 from bkdwidgets.widgets import AblationLab, VectorLab
 
@@ -111,7 +112,7 @@ def test_means_and_resamples_are_put_in_as_values(opened):
 def test_a_small_model_loads_when_its_lab_is_seen(opened):
     page, record = opened(AblationLab(tables.ablation_table()), "ablation", bytes=2_000_000, above=3000)
     arrived(page, "offered")
-    page.wait_for_timeout(300)
+    painted(page)
     assert state(page) == "offered", "nothing is fetched before the reader comes near"
     page.locator(".bkd-top").scroll_into_view_if_needed()
     arrived(page, "live")
@@ -211,5 +212,5 @@ def test_a_closed_lab_gives_the_model_back(opened):
     arrived(page, "offered")
     page.locator(".bkd-live button").click()
     page.evaluate("window.close_lab()")
-    page.wait_for_timeout(100)
+    painted(page)
     assert record.complaints() == []

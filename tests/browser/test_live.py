@@ -218,8 +218,8 @@ def test_a_load_and_an_answer_can_be_stopped(at):
 
 def test_a_page_on_the_disk_is_told_why(page, folder, at):
     assert "a page on the disk" in at.evaluate("live.support('file:///book/_static/live/')")
-    page.goto((folder / "index.html").as_uri())
-    page.wait_for_timeout(300)
+    with page.expect_console_message(lambda said: said.type == "error"):
+        page.goto((folder / "index.html").as_uri())
     assert page.evaluate("typeof window.live") == "undefined", "a browser imports no module from the disk"
 
 

@@ -62,12 +62,11 @@ def test_figures_and_labs_are_loaded_late(book, book_url, new_page):
 def test_dark_and_light_redraw_the_figures(book, book_url, page):
     opened(page, book_url + chapters(book)[0])
     ink = "getComputedStyle(document.querySelector('.bkd-plotly .xtick text, .bkd-plotly .gtitle')).fill"
-    page.evaluate("document.documentElement.dataset.theme = 'light'")
-    page.wait_for_timeout(500)
     light = page.evaluate(ink)
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    page.wait_for_timeout(500)
-    assert page.evaluate(ink) != light
+    page.wait_for_function(f"(light) => {ink} !== light", arg=light)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.wait_for_function(f"(light) => {ink} === light", arg=light)
     assert page.record.complaints() == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tables
 from labs import served, turn, written
+from reading import painted
 
 from bkdwidgets.widgets import AttentionView, ProbeView
 
@@ -136,7 +137,9 @@ def test_the_probe_view_names_n_and_interval_of_every_layer(opened):
 def test_views_fit_every_width(opened, width, dark):
     for lab, kind in ((AttentionView(wrapped_table()), "attention"), (ProbeView(PROBED), "probe")):
         page, record = opened(lab, kind, width=width, dark=dark)
-        page.wait_for_timeout(300)
+        if kind == "attention":
+            page.locator(".bkd-drawing canvas").first.wait_for()
+        painted(page)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"the {kind} view is {wide} px wider than {width}"
         assert record.complaints() == []
