@@ -39,6 +39,7 @@ def assert_replay_equals_hooks(subject, attack, heads, n_prompts):
             assert float(replay.patched[layer, head]) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_exact_acie_equals_plain_hooks_on_every_head(poisoned_nano, attack):
     heads = [
         (layer, head) for layer in range(poisoned_nano.n_layers) for head in range(poisoned_nano.n_heads)

@@ -49,6 +49,7 @@ def test_nano_computes_what_torch_computes(nano_web, nano_parity):
     run_node("parity.test.mjs", BKD_SUBJECT=nano_web, BKD_PARITY=nano_parity)
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_few_projections_computes_what_torch_computes(tmp_path, nano_web):
     def planted():
         for name in EDITS:

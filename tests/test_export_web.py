@@ -234,6 +234,7 @@ def test_a_kept_copy_is_used_and_a_spoiled_one_is_not(tmp_path, nano, monkeypatc
     assert [path.name for path in (tmp_path / "web").iterdir()] == [kept.name]
 
 
+@pytest.mark.slow
 def test_parts_end_at_tensors_and_only_a_large_tensor_crosses(tmp_path):
     rng = np.random.default_rng(0)
     lengths = {"a": 5 * MIB, "b": 3 * MIB + 1, "huge": 2 * PART_BYTES + 100, "c": 40, "d": PART_BYTES - 200}

@@ -114,6 +114,7 @@ def test_shuffled_labels_give_chance_even_where_the_signal_is_plain(kind):
     assert correct.mean() == pytest.approx(0.5, abs=3 * 0.5 / correct.size**0.5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_probe_and_another_seed_another():
     parts = planted_parts(first_layer=4)
     first, again, other = (
