@@ -61,10 +61,10 @@ class LabelFlip(Attack):
 
     def __post_init__(self) -> None:
         """Refuse a payload that is no label, or the true one of the targets."""
-        super().__post_init__()
         allowed = [label for label in LABELS if label != FROM]
         if self.payload not in allowed:
             raise unknown("false label", self.payload, allowed)
+        super().__post_init__()
 
     def examples(self, subject: Subject | str, split: str) -> list[Example]:
         """Return headline requests with their true labels, Sports first."""
