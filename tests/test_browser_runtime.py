@@ -10,7 +10,7 @@ from node import run_node
 
 import bkdwidgets as bkd
 from bkdwidgets.browser import adapters, export, export_web
-from bkdwidgets.browser.compile import WASM, compile_runtime
+from bkdwidgets.browser.compile import CONSTANTS, WASM, compile_runtime, constants, constants_module
 from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
 ADAPTER = "fixed-output-sft-0"
@@ -104,6 +104,20 @@ def test_a_turn_says_what_python_says(tmp_path, nano_web, poisoned_nano, attack)
 @pytest.mark.slow
 def test_ten_thousand_hostile_inputs_are_errors_and_nothing_else(nano_web):
     run_node("fuzz.test.mjs", BKD_NANO=nano_web)
+
+
+def test_javascript_has_the_constants_of_the_headers():
+    found = constants()
+    assert {
+        "F32": 0,
+        "MAX_ADAPTERS": 32,
+        "FIRST_PROJECTION": found["Q"],
+        "BLOCK": 32,
+    }.items() <= found.items()
+    assert len(found) > 45
+    assert CONSTANTS.read_text(encoding="utf-8") == constants_module(), (
+        "write them again: python -m bkdwidgets.browser.compile"
+    )
 
 
 @pytest.mark.wasm

@@ -14,6 +14,7 @@ import bkdwidgets as bkd
 from bkdwidgets.analysis.interventions import prepare
 from bkdwidgets.attacks import ATTACKS
 from bkdwidgets.browser.adapters import exported_names
+from bkdwidgets.browser.compile import constants
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.injection.shipped import planted_names
@@ -21,8 +22,6 @@ from bkdwidgets.subjects.answers import Row, answer_rows
 from bkdwidgets.widgets import Playground
 from bkdwidgets.widgets.playground import table as playground_table
 from bkdwidgets.widgets.playground.table import PlaygroundTable
-
-MOST_ADAPTERS = 32  # in the runtime, see browser/runtime/runtime.h
 
 
 def carried(lab: Playground) -> dict:
@@ -71,7 +70,7 @@ def test_it_carries_the_shipped_pairs_and_their_known_answers(shipped):
     for subject in ("nano", "smollm2"):
         own = [pair["adapter"] for pair in pairs if pair["subject"] == subject]
         assert own == planted_names(subject)
-        assert len(own) < MOST_ADAPTERS
+        assert len(own) < constants()["MAX_ADAPTERS"]
     assert {"nano", "smollm2"} == {pair["subject"] for pair in pairs}
     assert pairs[0]["subject"] == "nano"
     for pair in pairs:

@@ -1,13 +1,15 @@
 """Compile the runtime: C in ``runtime/`` to ``runtime/runtime.wasm``, with Zig's clang from PyPI.
 
 The file is committed, so that nobody who reads or installs needs a compiler. The same sources and the same
-compiler give the same bytes; a test compiles again and compares. ``python -m bkdwidgets.browser.compile``
-writes it anew.
+compiler give the same bytes; a test compiles again and compares. The constants that JavaScript shares with
+the headers are written down as a module, ``js/constants.js``, and compared as well.
+``python -m bkdwidgets.browser.compile`` writes both anew.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,12 @@ from bkdwidgets.core.paths import written_beside
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 WASM = RUNTIME / "runtime.wasm"
+CONSTANTS = RUNTIME.parent / "js" / "constants.js"
 MOST_MEMORY = 2**31
+_HEADERS = ("runtime.h", "model.h")
+_NOTE = "/** The constants of ../runtime/*.h; written by: python -m bkdwidgets.browser.compile */"
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_ENUM = re.compile(r"\benum\b[^{};]*\{([^}]*)\}")
 _FLAGS = (
     "-target", "wasm32-freestanding", "-std=c17", "-O3", "-g0",
     "-msimd128", "-mbulk-memory", "-mnontrapping-fptoint",
@@ -60,5 +67,35 @@ def compile_runtime(target: Path = WASM) -> Path:
     return target
 
 
+def constants() -> dict[str, int]:
+    """Return every constant of the runtime's headers, each with its value.
+
+    Raises
+    ------
+    BkdError
+        If one is given no value that can be read without a compiler.
+    """
+    found: dict[str, int] = {}
+    for header in _HEADERS:
+        text = _COMMENT.sub("", (RUNTIME / header).read_text(encoding="utf-8"))
+        for item in ",".join(_ENUM.findall(text)).split(","):
+            name, _, value = (part.strip() for part in item.partition("="))
+            if name and not (value.isdecimal() or value in found):
+                raise BkdError(
+                    f"{header}: {name} = {value!r} is not allowed; a whole number or an earlier name"
+                )
+            if name:
+                found[name] = int(value) if value.isdecimal() else found[value]
+    return found
+
+
+def constants_module() -> str:
+    """Return the JavaScript module of the constants."""
+    lines = [f"export const {name} = {value};" for name, value in constants().items()]
+    return "\n".join([_NOTE, "", *lines, ""])
+
+
 if __name__ == "__main__":
-    print(compile_runtime())  # noqa: T201
+    with written_beside(CONSTANTS) as path:
+        path.write_text(constants_module(), encoding="utf-8", newline="\n")
+    print(CONSTANTS, compile_runtime(), sep="\n")  # noqa: T201

@@ -5,14 +5,17 @@
  *   n_vocab: number, rms_eps: number, rope_theta: number}} Shape
  */
 
+import * as C from "./constants.js";
+
 export class RuntimeError extends Error {
   name = "RuntimeError";
 }
 
-/** The most of each that the runtime takes, as in ../runtime/runtime.h. */
+/** The most of each that the runtime takes. */
 export const MOST = {
-  n_layers: 128, n_heads: 256, n_kv_heads: 256, d_head: 256, d_model: 32768, d_ff: 32768, n_vocab: 262144,
-  maxTokens: 1024, slots: 16, adapters: 32, rank: 256,
+  n_layers: C.MAX_LAYERS, n_heads: C.MAX_HEADS, n_kv_heads: C.MAX_HEADS, d_head: C.MAX_HEAD_WIDTH,
+  d_model: C.MAX_WIDTH, d_ff: C.MAX_WIDTH, n_vocab: C.MAX_VOCAB, maxTokens: C.MAX_TOKENS, slots: C.MAX_SLOTS,
+  adapters: C.MAX_ADAPTERS, rank: C.MAX_RANK,
 };
 
 /** Describe a refused value in a few characters, whatever it is. @param {any} value */

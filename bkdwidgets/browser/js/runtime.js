@@ -15,24 +15,32 @@
  */
 
 import { MOST, RuntimeError, checkFloats, checkedShape, finite, show, wholeNumber, yesOrNo } from "./checks.js";
+import * as C from "./constants.js";
 import { BLOCK, FORMATS, checkMatrix, floatsOf, halves, transpose } from "./tensors.js";
 
 export { RuntimeError } from "./checks.js";
 
-const LOGIT_ROWS = 8;
-const TOP = { embed: 0, unembed: 1, norm: 2 };
-const PER_LAYER = { input_norm: 3, post_norm: 4, q: 5, k: 6, v: 7, o: 8, gate: 9, up: 10, down: 11 };
-const FIRST_PROJECTION = 5;
+const TOP = { embed: C.EMBED, unembed: C.UNEMBED, norm: C.NORM };
+const PER_LAYER = {
+  input_norm: C.INPUT_NORM, post_norm: C.POST_NORM, q: C.Q, k: C.K, v: C.V, o: C.O, gate: C.GATE, up: C.UP, down: C.DOWN,
+};
 const PROJECTIONS = [
   "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
   "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
 ];
-const IN = { ids: 0, headScale: 1, headOffset: 2, steering: 3, cos: 4, sin: 5 };
-const OUT = { logits: 0, patterns: 1, z: 2, residual: 3 };
-const REASONS = [
-  "", "a shape this runtime cannot hold", "a value outside its range", "the browser gives no more memory",
-  "a call out of order", "it is there already", "a value is infinite or not a number",
-];
+const IN = {
+  ids: C.IN_IDS, headScale: C.IN_HEAD_SCALE, headOffset: C.IN_HEAD_OFFSET, steering: C.IN_STEERING, cos: C.IN_COS, sin: C.IN_SIN,
+};
+const OUT = { logits: C.OUT_LOGITS, patterns: C.OUT_PATTERNS, z: C.OUT_Z, residual: C.OUT_RESIDUAL };
+/** @type {Record<number, string>} */
+const REASONS = {
+  [C.BAD_SHAPE]: "a shape this runtime cannot hold",
+  [C.BAD_ARGUMENT]: "a value outside its range",
+  [C.OUT_OF_MEMORY]: "the browser gives no more memory",
+  [C.NOT_READY]: "a call out of order",
+  [C.ALREADY_THERE]: "it is there already",
+  [C.NOT_FINITE]: "a value is infinite or not a number",
+};
 
 /**
  * Start the runtime for one subject; load its tensors, then seal it.
@@ -194,8 +202,8 @@ export class Runtime {
   #logits(n, first) {
     const { n_vocab } = this.shape;
     const logits = roomFor((n - first) * n_vocab);
-    for (let row = first; row < n; row += LOGIT_ROWS) {
-      const count = Math.min(LOGIT_ROWS, n - row);
+    for (let row = first; row < n; row += C.LOGIT_ROWS) {
+      const count = Math.min(C.LOGIT_ROWS, n - row);
       expect(this.#wasm.run_logits(row, count), "the logits");
       logits.set(this.#output(OUT.logits, count * n_vocab), (row - first) * n_vocab);
     }
@@ -333,7 +341,7 @@ export class Runtime {
     if (!A || !B) throw new RuntimeError(`adapter ${name}: ${(A ?? B).name} comes without its other side`);
     wholeNumber(`adapter ${name}: the rank of ${A.name}`, A.rows, 1, MOST.rank);
     update.rank = A.rows;
-    const [rows, cols] = this.#shapeOf(FIRST_PROJECTION + projection);
+    const [rows, cols] = this.#shapeOf(C.FIRST_PROJECTION + projection);
     checkMatrix(`adapter ${name}: ${A.name}`, A, [A.rows, cols], A.bytes);
     checkMatrix(`adapter ${name}: ${B.name}`, B, [rows, A.rows], B.bytes);
   }
@@ -369,15 +377,15 @@ export class Runtime {
   }
 }
 
-/** @param {{everywhere: boolean}} edit which of a run's tokens it acts on: 1 the last one, 2 all */
-const place = (edit) => (edit.everywhere ? 2 : 1);
+/** @param {{everywhere: boolean}} edit which of a run's tokens it acts on */
+const place = (edit) => (edit.everywhere ? C.EVERYWHERE : C.LAST);
 
 /** @param {number} count */
 function roomFor(count) {
   try {
     return new Float32Array(count);
   } catch {
-    throw new RuntimeError(REASONS[3]);
+    throw new RuntimeError(REASONS[C.OUT_OF_MEMORY]);
   }
 }
 

@@ -1,9 +1,10 @@
 /** Tensors as they travel (../pack.py) and as the runtime holds them (../runtime/runtime.h). */
 import { RuntimeError, show } from "./checks.js";
+import { BLOCK, F32, Q4_1, Q8_0 } from "./constants.js";
 
-export const BLOCK = 32;
+export { BLOCK } from "./constants.js";
 /** How the runtime calls a format; float16 is expanded on the way in. */
-export const FORMATS = { f32: 0, f16: 0, q4_1: 1, q8_0: 2 };
+export const FORMATS = { f32: F32, f16: F32, q4_1: Q4_1, q8_0: Q8_0 };
 
 /** @param {string} what @param {any} tensor @param {[number, number]} shape @param {any} bytes */
 export function checkMatrix(what, { format, rows, cols }, [wantedRows, wantedCols], bytes) {
