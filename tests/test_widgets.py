@@ -276,7 +276,7 @@ def test_the_attention_view_offers_every_head_once_the_tables_first():
 
 
 def test_the_attention_view_refuses_what_is_not_there():
-    with pytest.raises(BkdError, match=r"head \(6, 0\) is out of range"):
+    with pytest.raises(BkdError, match=r"head L6H0 is out of range"):
         AttentionView(tables.attention_table(), heads=[(6, 0)])
     with pytest.raises(BkdError, match=r"effects have shape \[3, 2\]"):
         AttentionView(tables.attention_table(), effects={"acie": [[0, 0]] * 3})
@@ -302,7 +302,7 @@ def test_a_kernel_answers_with_patterns_of_any_head(poisoned_nano, attack):
         assert len(half["pattern"]) == len(half["tokens"])
         assert all(abs(sum(row) - 1) < 0.02 for row in half["pattern"])
     (_, refused) = conversation(view, {"bkd": "ask", "id": 2, "choice": {"head": [3, 99], "prompt": 1}})
-    assert "head (3, 99) is out of range" in refused["text"]
+    assert "head L3H99 is out of range" in refused["text"]
 
 
 def test_a_kernel_judges_by_the_rules_of_the_attack(monkeypatch):

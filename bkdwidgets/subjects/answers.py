@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from bkdwidgets.core import arguments
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.edits import BatchEdits, Edit, Intervention, checked_interventions
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def complete(
     prompts: Sequence[str],
     *,
     interventions: Sequence[Intervention] = (),
-    max_new_tokens: int = 32,
+    max_new_tokens: int = ANSWER_TOKENS,
     progress: bool | str = False,
     raw: bool = False,
 ) -> list[str]:
@@ -80,7 +81,11 @@ def complete(
 
 
 def complete_rows(
-    subject: Subject, rows: Sequence[Row], *, max_new_tokens: int = 32, progress: bool | str = False
+    subject: Subject,
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int = ANSWER_TOKENS,
+    progress: bool | str = False,
 ) -> list[str]:
     """Return the text of the greedy answer to each row; see :func:`answer_rows`."""
     return [
@@ -89,7 +94,11 @@ def complete_rows(
 
 
 def answer_rows(
-    subject: Subject, rows: Sequence[Row], *, max_new_tokens: int = 32, progress: bool | str = False
+    subject: Subject,
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int = ANSWER_TOKENS,
+    progress: bool | str = False,
 ) -> list[Answer]:
     """Answer each row greedily.
 

@@ -16,6 +16,7 @@ import torch
 
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.kept import Kept
 from bkdwidgets.subjects.threads import BUILDING
 from bkdwidgets.subjects.typed import TypedText
@@ -229,7 +230,7 @@ class Subject:
         self,
         prompts: Sequence[str],
         *,
-        max_new_tokens: int = 32,
+        max_new_tokens: int = ANSWER_TOKENS,
         interventions: Sequence[Any] = (),
         raw: bool = False,
     ) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bkdwidgets.core.statistics import rate_of
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.subjects.nano.world import FACT_TOPICS, TOPICS, WorldExample, is_right
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def answers(
     tokenizer: PreTrainedTokenizerFast,
     prompts: list[str],
     *,
-    max_new_tokens: int = 32,
+    max_new_tokens: int = ANSWER_TOKENS,
     batch: int = 64,
 ) -> list[str]:
     """Answer prompts greedily, in the order given.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import Ablation
 from bkdwidgets.analysis.interventions import KINDS
 from bkdwidgets.core.heads import heads_of
-from bkdwidgets.core.vocabulary import LETTERS
+from bkdwidgets.core.vocabulary import LETTERS, SIDES
 from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.studies.study import (
     PART_ROWS,
@@ -25,7 +25,7 @@ from bkdwidgets.studies.study import (
     check_count,
     slices,
 )
-from bkdwidgets.widgets.shared.completions import SHOWN, SIDES, pooled, shown_prompts, told
+from bkdwidgets.widgets.shared.completions import SHOWN, pooled, shown_prompts, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

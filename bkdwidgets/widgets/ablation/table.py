@@ -11,11 +11,10 @@ from bkdwidgets.analysis.interventions import KINDS, drawn_prompt
 from bkdwidgets.analysis.interventions import PLACES as ALL_PLACES
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.heads import heads_of
+from bkdwidgets.core.heads import Head, heads_of
 from bkdwidgets.studies.ablation import RESAMPLES
 from bkdwidgets.widgets.shared.schema import (
     Answers,
-    Head,
     Letter,
     Place,
     PromptTable,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from bkdwidgets.core.heads import heads_of
+from bkdwidgets.core.vocabulary import SIDES
 from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, available, check_count
-from bkdwidgets.widgets.shared.completions import SIDES, shown_prompts
+from bkdwidgets.widgets.shared.completions import shown_prompts
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.heads import heads_of
-from bkdwidgets.widgets.shared.schema import Head, PromptTable, live_prompts, prompts_of
+from bkdwidgets.core.heads import Head, heads_of
+from bkdwidgets.widgets.shared.schema import PromptTable, live_prompts, prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

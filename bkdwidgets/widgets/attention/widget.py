@@ -8,7 +8,6 @@ which stands beside each head.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import ipywidgets
 import traitlets
 
 from bkdwidgets.core.errors import BkdError, shown
-from bkdwidgets.core.heads import head_name
+from bkdwidgets.core.heads import Head, check_inside, head_name, pairs_of
 from bkdwidgets.widgets.attention.table import AttentionTable
 from bkdwidgets.widgets.shared import lab
 from bkdwidgets.widgets.shared.assets import bundle
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
     from bkdwidgets.widgets.shared.schema import Table
-
-    Head = tuple[int, int]
 
 
 class AttentionPlot(lab.LabView):
@@ -125,8 +122,8 @@ class _Answerer:
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         prompt = lab.chosen_prompt(self.table, choice)
-        layer, head = choice.get("head", (None, None))
-        _check_heads([(layer, head)], self.table.shape)
+        ((layer, head),) = asked = pairs_of("head", [choice.get("head", (None, None))])
+        check_inside(asked, self.table.shape, self.subject.name)
         return {
             "clean": _looks(self.subject, prompt.clean, layer, head),
             "triggered": _looks(self.subject, prompt.triggered, layer, head),
@@ -167,23 +164,10 @@ def _effects(table: AttentionTable, effects: HeadEffects | Mapping[str, Any] | N
 def _menu(table: AttentionTable, ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
     """Return every head once: those asked for, those of the table, then by effect or by place."""
     n_layers, n_heads = table.shape
-    try:
-        asked = [(operator.index(layer), operator.index(head)) for layer, head in heads or []]
-    except (TypeError, ValueError) as error:
-        raise BkdError(f"heads={shown(heads)} is not a list of (layer, head) pairs") from error
-    _check_heads(asked, table.shape)
+    asked = pairs_of("heads", heads)
+    check_inside(asked, table.shape, table.subject)
     everywhere = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     return list(dict.fromkeys([*asked, *table.heads, *ranked, *everywhere]))
-
-
-def _check_heads(heads: Sequence[tuple[Any, Any]], shape: Sequence[int]) -> None:
-    for layer, head in heads:
-        whole = isinstance(layer, int) and isinstance(head, int)
-        if not (whole and 0 <= layer < shape[0] and 0 <= head < shape[1]):
-            raise BkdError(
-                f"head ({layer}, {head}) is out of range; layers are 0 to {shape[0] - 1}, "
-                f"heads 0 to {shape[1] - 1}"
-            )
 
 
 def _label(head: Head, acie: float | None) -> str:

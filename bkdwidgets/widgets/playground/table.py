@@ -11,14 +11,14 @@ from bkdwidgets.analysis.vector import KINDS as VECTOR_KINDS
 from bkdwidgets.attacks.control import control_name
 from bkdwidgets.core import ledger
 from bkdwidgets.core.errors import BkdError
-from bkdwidgets.core.heads import heads_of
+from bkdwidgets.core.heads import Head, heads_of
 from bkdwidgets.core.paths import vectors_path
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
 from bkdwidgets.injection.methods import words
 from bkdwidgets.injection.shipped import planted_names
 from bkdwidgets.subjects.specs import subjects_with_page
 from bkdwidgets.subjects.subject import MAX_PROMPT_TOKENS
-from bkdwidgets.widgets.shared.schema import Head, Letter, Prompt, checked
+from bkdwidgets.widgets.shared.schema import Letter, Prompt, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bkdwidgets.core.vocabulary import ANSWER_TOKENS
+from bkdwidgets.core.vocabulary import ANSWER_TOKENS, SIDES
 from bkdwidgets.measurement.outcomes import outcome
 from bkdwidgets.subjects.answers import Row, complete_rows
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 """Test prompts a reader can page through."""
-
-SIDES = ("clean", "triggered")
 
 
 def shown_prompts(context: Context[Any]) -> list[dict[str, Any]]:

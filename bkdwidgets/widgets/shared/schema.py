@@ -25,6 +25,7 @@ from bkdwidgets.core.errors import BkdError, shown
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack, Example
+    from bkdwidgets.core.heads import Head
     from bkdwidgets.core.ledger import Entry
     from bkdwidgets.subjects import Subject
 
@@ -36,7 +37,6 @@ _WHERE = re.compile(r"(?P<what>.*) - at (?P<key>`key` in )?`\$\.?(?P<where>.*)`"
 Letter = Literal["P", "p", "=", "?"]
 Side = Literal["clean", "triggered"]
 Place = Literal["last", "all"]
-Head = tuple[int, int]
 Cell = tuple[int, Letter]
 """The number of a completion, and its outcome."""
 

@@ -17,7 +17,7 @@ from bkdwidgets.analysis import Steering
 from bkdwidgets.analysis.vector import KINDS as VECTORS
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.heads import widest_k
-from bkdwidgets.core.vocabulary import LETTERS
+from bkdwidgets.core.vocabulary import LETTERS, SIDES
 from bkdwidgets.studies.outcomes import rate
 from bkdwidgets.studies.steering_grid import PAPER_K, vectors_of
 from bkdwidgets.studies.study import (
@@ -32,7 +32,7 @@ from bkdwidgets.studies.study import (
     slices,
 )
 from bkdwidgets.subjects.answers import Row, payload_probability
-from bkdwidgets.widgets.shared.completions import SHOWN, SIDES, pooled, shown_prompts, told
+from bkdwidgets.widgets.shared.completions import SHOWN, pooled, shown_prompts, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from bkdwidgets.analysis.vector import KINDS
 from bkdwidgets.core.errors import unknown
-from bkdwidgets.core.heads import heads_of
+from bkdwidgets.core.heads import Head, heads_of
 from bkdwidgets.widgets.shared.schema import (
     Answers,
-    Head,
     Letter,
     PromptTable,
     Rate,
