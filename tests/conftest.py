@@ -23,25 +23,36 @@ PATIENCE_S = 1200
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Under ``-n``, keep together what shares something dear, and begin with what takes longest."""
+    """Give slow tests their time, and begin with them where several processes share the tests."""
     for item in items:
         if item.get_closest_marker("smollm2"):
             item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group(_shares(item)))
         if {"slow", "browser"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.timeout(PATIENCE_S))
     if ONE_OF_SEVERAL:
-        long = {_shares(item) for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: _shares(item) not in long)
+        long = {shared(item.nodeid) for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: shared(item.nodeid) not in long)
 
 
-def _shares(item):
-    """Name what a test shares with others: the larger subject, the visits of a view, its file's fixtures."""
-    if item.get_closest_marker("smollm2"):
-        return "smollm2"
-    if "survey" in item.fixturenames:
-        return f"survey {item.callspec.params['view']}"
-    return item.path.stem
+def shared(nodeid):
+    """Name what a test shares with others: the visits of a view, the larger subject, its file's fixtures."""
+    file, _, test = nodeid.partition("::")
+    name, _, parameters = test.partition("[")
+    if "browser/" in file and parameters in {"desk]", "phone]", "disk]"}:
+        return f"survey {parameters}"
+    return "smollm2" if "smollm2" in name else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Under ``-n``, keep together in one process what shares something dear."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return shared(nodeid)
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

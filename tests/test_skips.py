@@ -1,4 +1,4 @@
-"""Under CI a test that skips fails: what was not run must not look as if it had passed."""
+"""Under CI a test that skips fails, as what was not run has not passed; and which tests share a process."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ def test_fails_as_expected():
     assert False
 """
 ASKED_FOR = "import pytest\n@pytest.mark.lighthouse\ndef test_takes_the_machine(): ..."
+SHARING = """
+import os, pathlib, pytest
+
+@pytest.fixture(scope="module")
+def dear():
+    pathlib.Path(__file__).with_name(f"made-by-{os.getpid()}").touch()
+
+@pytest.mark.parametrize("number", range(8))
+def test_shares(dear, number): ...
+"""
 MISSING = 'import pytest; pytest.importorskip("no_such_module")'
 MARKS = "[pytest]\nmarkers =\n  wasm\n  lighthouse\n  timeout"
 
@@ -69,3 +79,9 @@ def test_what_has_a_check_of_its_own_fails_there(outcome):
 
 def test_a_file_that_is_left_out_fails_under_ci(outcome):
     assert "1 error" in outcome(MISSING, ci=True)
+
+
+@pytest.mark.slow
+def test_what_the_tests_of_a_file_share_is_made_by_one_process(outcome, tmp_path):
+    assert "8 passed" in outcome(SHARING, "-n", "2", ci=True)
+    assert len(list(tmp_path.glob("made-by-*"))) == 1
