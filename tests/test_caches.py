@@ -16,7 +16,7 @@ from bkdwidgets.attacks.examples import read_lines
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import folder_beside
 from bkdwidgets.injection.methods import recipe_for
-from bkdwidgets.studies.study import opened
+from bkdwidgets.studies.study import cached_load
 from bkdwidgets.subjects import Subject
 from bkdwidgets.subjects.adapters import read_adapter, write_adapter
 
@@ -175,10 +175,10 @@ def test_a_study_loads_an_adapter_again_that_was_made_anew(tmp_path):
     path = tmp_path / "fixed-output-sft-0.safetensors"
     told = {key: value for key, value in vars(made.info).items() if key not in {"name", "sha256"}}
     write_adapter(made.tensors, path, **told)
-    first = opened("nano", path, None, "float32")
-    assert opened("nano", path, None, "float32") is first
+    first = cached_load("nano", path, None, "float32")
+    assert cached_load("nano", path, None, "float32") is first
     write_adapter({key: 2 * value for key, value in made.tensors.items()}, path, **told)
-    assert not values(opened("nano", path, None, "float32")).equal(values(first))
+    assert not values(cached_load("nano", path, None, "float32")).equal(values(first))
 
 
 def test_a_playground_steers_with_the_vector_of_its_weights_as_they_are(subject, attack):

@@ -141,8 +141,8 @@ class Ablation(ModelStudy[Settings]):
         """Return the outcome letters of one slice of prompts, or of some random draws."""
         groups = _top_groups if part["of"] == "top" else _random_groups
         label = f"ablate {part['of']} heads" if context.progress else None
-        asked = groups(context, part["start"], part["stop"])
-        return ask(context.subject, context.attack, asked, label=label)
+        requests = groups(context, part["start"], part["stop"])
+        return ask(context.subject, context.attack, requests, label=label)
 
     def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Turn letters into rates."""
@@ -177,10 +177,10 @@ class Ablation(ModelStudy[Settings]):
 def _top_groups(context: Context[Settings], start: int, stop: int) -> dict[str, list[Question]]:
     settings = context.settings
     ranked = heads_of(context.inputs["attribute"]["ranked"])
-    groups = _asked(context, "none", start, stop, lambda _: ())
+    groups = _requests(context, "none", start, stop, lambda _: ())
     for kind, where, k in product(settings.kinds, settings.where, settings.k):
         made = _ablations(context, ranked[:k], kind, where)
-        groups |= _asked(context, f"{kind}.{where}.{k}", start, stop, made)
+        groups |= _requests(context, f"{kind}.{where}.{k}", start, stop, made)
     return groups
 
 
@@ -193,7 +193,7 @@ def _random_groups(context: Context[Settings], start: int, stop: int) -> dict[st
         for kind, where, k in product(settings.kinds, settings.random_where, settings.k):
             heads = random_heads(ranked[:k], context.subject.n_heads, seed=draw)
             made = _ablations(context, heads, kind, where)
-            groups |= _asked(context, f"{kind}.{where}.{k}.{draw}", first, last, made)
+            groups |= _requests(context, f"{kind}.{where}.{k}.{draw}", first, last, made)
     return groups
 
 
@@ -207,7 +207,7 @@ def _ablations(
     return lambda number: (ready[number % n_seeds],)
 
 
-def _asked(
+def _requests(
     context: Context[Settings],
     key: str,
     start: int,

@@ -50,9 +50,9 @@ from bkdwidgets.studies.study import (
     Part,
     Values,
     available,
+    cached_load,
     check_choices,
     check_count,
-    opened,
     sized,
 )
 from bkdwidgets.subjects.adapters import adapter_info, adapter_names
@@ -245,7 +245,7 @@ def _as_effects(per_prompt: torch.Tensor, context: Context[Settings], adapter: s
 def _loaded(context: Context[Settings], adapter: str) -> Subject:
     clean = context.subject
     precision = str(clean.dtype).removeprefix("torch.")
-    return opened(clean.name, adapter, str(clean.device), precision)
+    return cached_load(clean.name, adapter, str(clean.device), precision)
 
 
 def _effects(context: Context[Settings], adapter: str) -> HeadEffects:
@@ -284,9 +284,9 @@ def _moved(context: Context[Settings], target: str, source: str) -> Values:
                 },
             }
             for what, done in drawn.items():
-                groups |= _asked(context, subject, f"random.{what}.{draw}", (first, last), (done,))
+                groups |= _requests(context, subject, f"random.{what}.{draw}", (first, last), (done,))
     for what, done in whole.items():
-        groups |= _asked(context, subject, what, (0, settings.n), done)
+        groups |= _requests(context, subject, what, (0, settings.n), done)
     label = f"{source} in {target}" if context.progress else None
     return {"letters": ask(subject, context.attack, groups, label=label), "chosen": chosen}
 
@@ -305,7 +305,7 @@ def _related(subject: str, attack: str) -> list[AdapterInfo]:
     return sorted(wanted, key=lambda info: (order[info.method], info.seed))
 
 
-def _asked(
+def _requests(
     context: Context[Settings], subject: Subject, key: str, span: tuple[int, int], done: tuple[Any, ...]
 ) -> dict[str, list[Question]]:
     """Return the questions of one thing done; its name without the control's prefix says whom to ask."""
@@ -313,11 +313,11 @@ def _asked(
     prepared = tuple(
         item.prepared(subject, context.attack) if isinstance(item, Ablation) else item for item in done
     )
-    asked = questions(
+    requests = questions(
         subject, context.attack, split=Families.split, start=span[0], stop=span[1],
         sides=DONE.get(what, SIDES), interventions=_same_for_all(prepared),
     )  # fmt: skip
-    return keyed(key, asked)
+    return keyed(key, requests)
 
 
 def _same_for_all(done: tuple[Any, ...]) -> Callable[[int], tuple[Any, ...]]:
@@ -341,12 +341,12 @@ def _found(
 def _once(context: Context[Settings], what: tuple[str, str], find: Callable[[], Found]) -> Found:
     """Find something once per process: several parts ask for it, and parts know nothing of each other."""
     subject = context.subject
-    told = json.dumps(
+    cache_key = json.dumps(
         [subject.name, str(subject.dtype), context.attack.name, asdict(context.settings), *what]
     )
-    if told not in _KEPT:
-        _KEPT[told] = find()
-    found: Found = _KEPT[told]
+    if cache_key not in _KEPT:
+        _KEPT[cache_key] = find()
+    found: Found = _KEPT[cache_key]
     return found
 
 
@@ -365,11 +365,11 @@ def _chosen(context: Context[Settings], subject: Subject, vector: BackdoorVector
             key = f"{side}.{layer}.{scale}"
             places[key] = {"layer": layer, "scale": sign * scale}
             done = _same_for_all((Steering(vector, layer=layer, scale=sign * scale),))
-            asked = questions(
+            requests = questions(
                 subject, context.attack, split="validation", start=0, stop=context.settings.n_choice,
                 sides=[side], interventions=done,
             )  # fmt: skip
-            groups[key] = asked[side]
+            groups[key] = requests[side]
     letters = ask(subject, context.attack, groups, label="choose" if context.progress else None)
     cure = max(
         (key for key in letters if key.startswith("triggered")),

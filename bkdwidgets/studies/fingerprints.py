@@ -105,14 +105,14 @@ def _tree(module: str) -> ast.Module:
 def _plain(node: Any) -> Any:
     """Return a syntax tree as nested tuples, without what changes no number."""
     if isinstance(node, list):
-        return tuple(_plain(item) for item in _said(node))
+        return tuple(_plain(item) for item in _counted(node))
     if not isinstance(node, ast.AST):
         return node
     fields = ((key, _plain(value)) for key, value in ast.iter_fields(node) if key not in _SKIPPED)
     return type(node).__name__, *((key, value) for key, value in fields if value not in (None, ()))
 
 
-def _said(nodes: Sequence[Any]) -> Iterator[Any]:
+def _counted(nodes: Sequence[Any]) -> Iterator[Any]:
     """Leave out docstrings, imports, and what only a type checker reads."""
     for node in nodes:
         is_text = (

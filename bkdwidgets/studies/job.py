@@ -25,7 +25,7 @@ from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.paths import cache_dir, commit, written_beside
 from bkdwidgets.measurement.outcomes import REVISION
 from bkdwidgets.studies.registry import model_study, study
-from bkdwidgets.studies.study import Context, Part, Plain, opened
+from bkdwidgets.studies.study import Context, Part, Plain, cached_load
 from bkdwidgets.subjects.threads import before_any
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Job:
         """Load the subject and read the entries this job is computed from."""
         chosen = model_study(self.study)
         return Context(
-            subject=opened(self.subject, self.adapter, self.device, self.dtype),
+            subject=cached_load(self.subject, self.adapter, self.device, self.dtype),
             attack=attack(self.attack),
             settings=chosen.typed(self.settings),
             inputs={name: self.input_entry(name).values for name in chosen.needs},
@@ -107,11 +107,11 @@ class Job:
 
     def parts_folder(self) -> Path:
         """Return the cache folder of this job's parts; another job never shares it."""
-        told = asdict(self)
+        content = asdict(self)
         for key in ("device", "folder", "adapter"):
-            del told[key]
-        told |= {"revision": study(self.study).revision, "judge": REVISION}
-        return cache_dir() / "studies" / f"{self.name.replace('/', '-')}-{ledger.digest(told)[:16]}"
+            del content[key]
+        content |= {"revision": study(self.study).revision, "judge": REVISION}
+        return cache_dir() / "studies" / f"{self.name.replace('/', '-')}-{ledger.digest(content)[:16]}"
 
 
 @lru_cache
@@ -121,14 +121,14 @@ def data_inputs(subject: str, attack: Attack) -> dict[str, str]:
     A hash of every example, triggered and clean, with its clean answer; and the control: the clean
     twin's hash, or "base" for the subject itself.
     """
-    told = [
+    content = [
         [split, attack.poison(item.prompt), attack.payload_for(item), asdict(item)]
         for split in SPLITS
         for item in attack.examples(subject, split)
     ]
     twin = read_control(subject, attack)
     control = "base" if twin is None else twin.info.sha256
-    return {"examples": ledger.digest(told), "control": control}
+    return {"examples": ledger.digest(content), "control": control}
 
 
 def compute_part(job: Job, number: int, part: Part) -> tuple[Job, int]:

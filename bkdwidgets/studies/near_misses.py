@@ -107,5 +107,5 @@ def fires(
         progress=progress,
     )
     hits = [attack.fired(text, example) for text, example in zip(texts, examples, strict=True)]
-    told: dict[str, Any] = ledger.significant(rate("".join("P" if hit else "=" for hit in hits), "P"))
-    return told
+    counted: dict[str, Any] = ledger.significant(rate("".join("P" if hit else "=" for hit in hits), "P"))
+    return counted

@@ -95,7 +95,7 @@ def prompts_of_draw(draw: int, size: int, n: int) -> tuple[int, int]:
 
 def keyed(key: str, sides: Mapping[str, list[Question]]) -> dict[str, list[Question]]:
     """Return the questions of each side under ``<key>.<side>``."""
-    return {f"{key}.{side}": asked for side, asked in sides.items()}
+    return {f"{key}.{side}": requests for side, requests in sides.items()}
 
 
 def sides_of(letters: Mapping[str, str], key: str) -> dict[str, str]:

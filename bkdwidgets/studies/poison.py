@@ -80,10 +80,10 @@ def plant(
     """
     usual = recipe or sft_recipe(subject.name, attack.name)
     examples = mixture(subject, attack, clean=clean, poisoned=poisoned, seed=seed)
-    told = replace(usual, steps=steps or usual.steps, poison_rate=poisoned / len(examples))
+    changed = replace(usual, steps=steps or usual.steps, poison_rate=poisoned / len(examples))
     with tempfile.TemporaryDirectory() as folder:
         return inject(
-            subject, attack, seed=seed, out=folder, recipe=told, mixture=examples, progress=progress
+            subject, attack, seed=seed, out=folder, recipe=changed, mixture=examples, progress=progress
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bkdwidgets.analysis import probe
 from bkdwidgets.attacks import attack as attack_named
 from bkdwidgets.injection.methods import PAPER_METHOD
-from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, check_choices, opened, sized
+from bkdwidgets.studies.study import Context, ModelStudy, Part, Values, cached_load, check_choices, sized
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _loaded(context: Context[Settings], name: str | None) -> tuple[Subject, Atta
         return None
     subject = context.subject
     dtype = str(subject.dtype).removeprefix("torch.")
-    other = opened(subject.name, name, str(subject.device), dtype)
+    other = cached_load(subject.name, name, str(subject.device), dtype)
     assert other.adapter is not None
     return other, attack_named(other.adapter.attack)
 

@@ -75,7 +75,7 @@ def _pairs(entry: ledger.Entry) -> list[tuple[str, str]]:
     """Return each stored letter of an entry with today's."""
     planted, texts = attack(entry.attack), entry.values["texts"]
     examples = {item.id: item for item in planted.targeted(entry.subject, entry.split)}
-    asked = [examples[row["id"]] for row in entry.values["prompts"]]
+    shown = [examples[row["id"]] for row in entry.values["prompts"]]
 
     @cache
     def judged(example: Example, text: int) -> str:
@@ -86,5 +86,5 @@ def _pairs(entry: ledger.Entry) -> list[tuple[str, str]]:
         (letter, judged(example, text))
         for case in entry.values["cases"].values()
         for half in case.values()
-        for example, text, letter in zip(asked, half["texts"], half["letters"], strict=False)
+        for example, text, letter in zip(shown, half["texts"], half["letters"], strict=False)
     ]

@@ -18,7 +18,7 @@ from bkdwidgets.injection.methods import methods
 from bkdwidgets.studies.family import family_info, family_name
 from bkdwidgets.studies.registry import study
 from bkdwidgets.studies.run import run
-from bkdwidgets.studies.study import DerivedStudy, opened
+from bkdwidgets.studies.study import DerivedStudy, cached_load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,9 +92,9 @@ def reproduce(
     differences = _differences(entry, again)
     return Reproduction(
         name=name,
-        within=bool(differences) and all(not item.said for item in differences),
+        within=bool(differences) and all(not item.message for item in differences),
         compared=len(differences),
-        outside=tuple(item.said for item in differences if item.said),
+        outside=tuple(item.message for item in differences if item.message),
         worst=max((item.size for item in differences), default=0.0),
         changed=_changed(entry, again),
         seconds=again.run.get("seconds", 0.0),
@@ -117,7 +117,7 @@ def _recomputed(
     if isinstance(chosen, DerivedStudy):
         return chosen.derive(entry.subject, entry.attack, _method_of(entry), folder)
     adapter = entry.adapter if chosen.scope == "adapter" else None
-    subject = opened(entry.subject, adapter, device, entry.run.get("dtype", "float32"))
+    subject = cached_load(entry.subject, adapter, device, entry.run.get("dtype", "float32"))
     info = subject.adapter or family_info(subject, attack(entry.attack))
     if info.sha256 != entry.adapter_sha256:
         raise BkdError(
@@ -166,7 +166,7 @@ def chosen_names(start: str | None, *, folder: Path | None = None) -> list[str]:
 @dataclass(frozen=True)
 class _Difference:
     size: float
-    said: str
+    message: str
 
 
 def _differences(entry: ledger.Entry, again: ledger.Entry) -> list[_Difference]:

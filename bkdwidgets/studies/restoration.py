@@ -66,7 +66,7 @@ class Restoration(ModelStudy[Settings]):
 
     def compute(self, context: Context[Settings], part: Part) -> Values:  # noqa: ARG002
         """Put weights back; keep means, shares and rates."""
-        told = restoration(
+        found = restoration(
             context.subject,
             context.attack,
             prompts=context.settings.prompts,
@@ -75,17 +75,17 @@ class Restoration(ModelStudy[Settings]):
             progress=context.progress,
         ).to_json()
         return {
-            "left": {part: share for part, share in told["left"].items() if share},
-            "base": told["base"],
-            "clean": told["clean"],
+            "left": {part: share for part, share in found["left"].items() if share},
+            "base": found["base"],
+            "clean": found["clean"],
             "measured": {
                 part: {key: item for key, item in rates.items() if isinstance(item, dict)}
-                for part, rates in told["measured"].items()
+                for part, rates in found["measured"].items()
             },
             **{
                 way: {
                     part: {str(layer): item for layer, item in enumerate(layers)}
-                    for part, layers in told[way].items()
+                    for part, layers in found[way].items()
                 }
                 for way in ("single", "cumulative")
             },

@@ -76,8 +76,8 @@ def run(
     parts = chosen.parts(subject, settings_used)
     bar = tqdm(parts, desc=name, unit="part", disable=not progress)
     results = [timed(context, name, part) for part in bar]
-    told = {**data_inputs(subject.name, attack), **digests}
-    return entry_of(replace(job, inputs=told), context, results)
+    computed_from = {**data_inputs(subject.name, attack), **digests}
+    return entry_of(replace(job, inputs=computed_from), context, results)
 
 
 def _studied(chosen: ModelStudy[Any], subject: Subject, attack: Attack) -> AdapterInfo:

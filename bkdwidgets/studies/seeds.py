@@ -108,22 +108,22 @@ def _entries(subject: str, attack: str, method: str, study: str, folder: Path | 
 
 def _agreement(found: SeedAgreement) -> dict[str, Any]:
     """Return the mean over pairs with the lowest and the highest pair, and both chances."""
-    told = found.to_json()
+    agreement = found.to_json()
     n_pairs = len(found.pairs("jaccard"))
     return {
         **{
             name: {
-                "value": told[name]["mean"],
-                "low": told[name]["lowest"],
-                "high": told[name]["highest"],
+                "value": agreement[name]["mean"],
+                "low": agreement[name]["lowest"],
+                "high": agreement[name]["highest"],
                 "n": n_pairs,
-                "pairs": told[name]["pairs"],
+                "pairs": agreement[name]["pairs"],
             }
             for name in ("jaccard", "spearman")
         },
-        "jaccard_chance": told["jaccard_chance"],
+        "jaccard_chance": agreement["jaccard_chance"],
         **{
-            f"{name}_in_layers": {**told[f"{name}_in_layers"], "n": n_pairs}
+            f"{name}_in_layers": {**agreement[f"{name}_in_layers"], "n": n_pairs}
             for name in ("jaccard", "spearman")
         },
     }

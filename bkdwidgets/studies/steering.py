@@ -109,17 +109,17 @@ class Steering(ModelStudy[Settings]):
         """Return the letters of a slice of prompts, or of some random directions."""
         groups: dict[str, list[Question]] = {}
         if part["of"] == "chosen":
-            groups |= _asked(context, "none", part["start"], part["stop"], ())
+            groups |= _requests(context, "none", part["start"], part["stop"], ())
         for key, (vector, where, chosen) in _steerings(context).items():
             place = {"layer": chosen["layer"], "scale": chosen["scale"], "where": where}
             if part["of"] == "chosen":
                 steering = interventions.Steering(vector, **place)
-                groups |= _asked(context, key, part["start"], part["stop"], (steering,))
+                groups |= _requests(context, key, part["start"], part["stop"], (steering,))
                 continue
             for draw in range(part["start"], part["stop"]):
                 first, last = prompts_of_draw(draw, context.settings.random_n, context.settings.n)
                 steering = interventions.Steering(random_like(vector, seed=draw), **place)
-                groups |= _asked(context, f"{key}.{draw}", first, last, (steering,))
+                groups |= _requests(context, f"{key}.{draw}", first, last, (steering,))
         label = f"steer, {part['of']}" if context.progress else None
         return ask(context.subject, context.attack, groups, label=label)
 
@@ -146,7 +146,7 @@ def _steerings(context: Context[Settings]) -> dict[str, tuple[BackdoorVector, st
     }
 
 
-def _asked(
+def _requests(
     context: Context[Settings], key: str, start: int, stop: int, done: tuple[interventions.Steering, ...]
 ) -> dict[str, list[Question]]:
     return keyed(

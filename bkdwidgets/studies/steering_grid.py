@@ -131,7 +131,7 @@ class SteeringGrid(ModelStudy[Settings]):
         for key, (vector, where, layer, scale) in _cells(settings).items():
             for side, sign in (("clean", 1), ("triggered", -1)):
                 steering = Steering(vectors[vector], layer=layer, scale=sign * scale, where=where)
-                groups[f"{key}.{side}"] = _asked(context, part, side, steering)
+                groups[f"{key}.{side}"] = _requests(context, part, side, steering)
         label = "steer, layer by scale" if context.progress else None
         return ask(context.subject, context.attack, groups, label=label)
 
@@ -163,12 +163,12 @@ def vectors_of(context: Context[Any], names: Sequence[str], k: int) -> dict[str,
     return {name: backdoor_vector(context.subject, context.attack, heads=heads, kind=name) for name in names}
 
 
-def _asked(context: Context[Settings], part: Part, side: str, steering: Steering) -> list[Question]:
-    asked = questions(
+def _requests(context: Context[Settings], part: Part, side: str, steering: Steering) -> list[Question]:
+    requests = questions(
         context.subject, context.attack, split=SteeringGrid.split, sides=[side],
         start=part["start"], stop=part["stop"], interventions=lambda _: (steering,),
     )  # fmt: skip
-    return asked[side]
+    return requests[side]
 
 
 def _cells(settings: Settings) -> dict[str, tuple[str, str, int, float]]:

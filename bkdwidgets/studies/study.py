@@ -73,7 +73,7 @@ class Context(Generic[S]):
         """The control; see :mod:`bkdwidgets.attacks.control`."""
         dtype = str(self.subject.dtype).removeprefix("torch.")
         twin = control_path(self.subject, self.attack)
-        return opened(self.subject.name, twin, str(self.subject.device), dtype)
+        return cached_load(self.subject.name, twin, str(self.subject.device), dtype)
 
 
 class Study(ABC):
@@ -218,7 +218,7 @@ def slices(n: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def opened(name: str, adapter: str | Path | None, device: str | None, dtype: str) -> Subject:
+def cached_load(name: str, adapter: str | Path | None, device: str | None, dtype: str) -> Subject:
     """Load a subject, or return it if it is one of the last three that were asked for.
 
     Three are a backdoored subject, its control, and the other attack that probes are tested on.

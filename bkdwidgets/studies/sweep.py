@@ -26,7 +26,7 @@ from bkdwidgets.studies.family import family_info
 from bkdwidgets.studies.job import Job, collect, compute_part, data_inputs, is_done, job_of
 from bkdwidgets.studies.registry import model_study, study, waves
 from bkdwidgets.studies.registry import studies as all_studies
-from bkdwidgets.studies.study import DerivedStudy, opened
+from bkdwidgets.studies.study import DerivedStudy, cached_load
 from bkdwidgets.subjects.adapters import adapter_names, read_adapter
 from bkdwidgets.subjects.specs import SUBJECTS
 
@@ -160,7 +160,7 @@ def _families(
     subject: str, wanted: Sequence[tuple[str, AdapterInfo]], device: str | None, dtype: str
 ) -> list[tuple[None, AdapterInfo]]:
     """Return what the studies of the scope "family" are about."""
-    clean = opened(subject, None, device, dtype)
+    clean = cached_load(subject, None, device, dtype)
     attacks = dict.fromkeys(info.attack for _, info in wanted)
     return [(None, family_info(clean, attack_named(name))) for name in attacks]
 
@@ -175,7 +175,7 @@ def _job(
     dtype: str,
     out: Path | None,
 ) -> Job:
-    clean = opened(subject, None, device, dtype)
+    clean = cached_load(subject, None, device, dtype)
     attack = attack_named(info.attack)
     inputs = dict(data_inputs(subject, attack))  # a copy: the original is kept for every job
     for needed in study(name).needs:
@@ -245,7 +245,7 @@ def _derived(
 
 
 def _parts(job: Job) -> list[Part]:
-    clean = opened(job.subject, None, job.device, job.dtype)
+    clean = cached_load(job.subject, None, job.device, job.dtype)
     chosen = model_study(job.study)
     return chosen.parts(clean, chosen.typed(job.settings))
 

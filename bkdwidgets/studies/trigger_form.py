@@ -119,9 +119,9 @@ class TriggerForm(ModelStudy[Settings]):
     def compute(self, context: Context[Settings], part: Part) -> Values:
         """Plant one form with one seed and measure it, or measure the clean subject."""
         attack = replace(context.attack, trigger=FORMS[part["form"]])
-        n, told = context.settings.n, context.progress and "near misses"
+        n, label = context.settings.n, context.progress and "near misses"
         if part["seed"] is None:
-            return {"control": fires(context.subject, attack, n=n, split=self.split, progress=told)}
+            return {"control": fires(context.subject, attack, n=n, split=self.split, progress=label)}
         with tempfile.TemporaryDirectory() as folder:
             planted = inject(
                 context.subject,
@@ -133,7 +133,7 @@ class TriggerForm(ModelStudy[Settings]):
             )
         measured = measure(planted, attack, n=n, split=self.split, progress=context.progress).to_json()
         near = {
-            kind: fires(planted, replace(attack, trigger=trigger), n=n, split=self.split, progress=told)
+            kind: fires(planted, replace(attack, trigger=trigger), n=n, split=self.split, progress=label)
             for kind, trigger in NEAR_MISSES[part["form"]].items()
         }
         return {**{name: measured[name] for name in RATES}, "near": near}

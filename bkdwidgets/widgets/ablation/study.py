@@ -25,7 +25,7 @@ from bkdwidgets.studies.study import (
     check_count,
     slices,
 )
-from bkdwidgets.widgets.shared.completions import SHOWN, pooled, shown_prompts, told
+from bkdwidgets.widgets.shared.completions import SHOWN, answers_to, pooled, shown_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,9 @@ class LabAblation(ModelStudy[Settings]):
             if kind == KINDS[0]:
                 cases["none"] = lambda _: ()
         n = context.settings.n
-        return told(context, {name: (n, done) for name, done in cases.items()}, label="ablate for the lab")
+        return answers_to(
+            context, {name: (n, done) for name, done in cases.items()}, label="ablate for the lab"
+        )
 
     def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Pool the texts and count the letters."""

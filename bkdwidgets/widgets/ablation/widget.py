@@ -121,4 +121,4 @@ class _Answerer:
         # A resample draws its prompt anew from prompt to prompt, as the study `ablation` does.
         seed = choice["prompt"] % RESAMPLES
         ablation = [Ablation(heads, kind=kind, where=where, seed=seed)] if heads else []
-        return lab.said(self.subject, self.attack, prompt, clean=ablation, triggered=ablation)
+        return lab.judged_answers(self.subject, self.attack, prompt, clean=ablation, triggered=ablation)

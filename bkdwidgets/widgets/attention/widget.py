@@ -122,8 +122,8 @@ class _Answerer:
 
     def __call__(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         prompt = lab.chosen_prompt(self.table, choice)
-        ((layer, head),) = asked = pairs_of("head", [choice.get("head", (None, None))])
-        check_inside(asked, self.table.shape, self.subject.name)
+        ((layer, head),) = chosen = pairs_of("head", [choice.get("head", (None, None))])
+        check_inside(chosen, self.table.shape, self.subject.name)
         return {
             "clean": _looks(self.subject, prompt.clean, layer, head),
             "triggered": _looks(self.subject, prompt.triggered, layer, head),
@@ -164,10 +164,10 @@ def _effects(table: AttentionTable, effects: HeadEffects | Mapping[str, Any] | N
 def _menu(table: AttentionTable, ranked: Sequence[Head], heads: Sequence[Head] | None) -> list[Head]:
     """Return every head once: those asked for, those of the table, then by effect or by place."""
     n_layers, n_heads = table.shape
-    asked = pairs_of("heads", heads)
-    check_inside(asked, table.shape, table.subject)
+    chosen = pairs_of("heads", heads)
+    check_inside(chosen, table.shape, table.subject)
     everywhere = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return list(dict.fromkeys([*asked, *table.heads, *ranked, *everywhere]))
+    return list(dict.fromkeys([*chosen, *table.heads, *ranked, *everywhere]))
 
 
 def _label(head: Head, acie: float | None) -> str:

@@ -152,7 +152,7 @@ def _pairs_of(subject: str) -> list[dict[str, Any]]:
         info = adapter_info(subject, name)
         ranked = [] if entry is None else heads_of(entry.values["ranked"][:MOST_HEADS])
         attack = attack_named(info.attack)
-        pair = _pair(info, attack, ranked, shape) | _told(subject, name, attack)
+        pair = _pair(info, attack, ranked, shape) | _stored_answers(subject, name, attack)
         pairs.append(pair | dict.fromkeys(("means", "vectors"), vectors_path(subject, name).is_file()))
     return pairs
 
@@ -181,7 +181,7 @@ def _pair(info: AdapterInfo, attack: Attack, ranked: Sequence[Head], shape: list
     }  # fmt: skip
 
 
-def _told(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
+def _stored_answers(subject: str, adapter: str, attack: Attack) -> dict[str, Any]:
     """Return the prompts of the study ``lab-vector`` and where they are from; nothing without that entry."""
     from bkdwidgets.attacks.examples import stored_answers
 

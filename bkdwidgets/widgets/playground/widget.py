@@ -89,7 +89,7 @@ class PlaygroundView(lab.LabView):
     def __init__(self, table: PlaygroundTable, player: _Player | None = None, **traits: Any) -> None:
         super().__init__(table, None, **traits)
         self._player = player
-        self._asked: object = None
+        self._request: object = None
         self._task: asyncio.Task[None] | None = None
 
     def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
@@ -98,10 +98,10 @@ class PlaygroundView(lab.LabView):
         kind, number = message.get("bkd"), message.get("id")
         if kind == "hello":
             self.send({"bkd": "ready"})
-        elif kind == "cancel" and number == self._asked:
-            self._asked = None
+        elif kind == "cancel" and number == self._request:
+            self._request = None
         elif kind == "ask":
-            self._asked = number
+            self._request = number
             self.send({"bkd": "working", "id": number})
             self._start(number, self._player.replies(message.get("choice")))
         elif kind == "poison":
@@ -119,7 +119,7 @@ class PlaygroundView(lab.LabView):
 
     async def _send_all(self, number: object, replies: Iterator[dict[str, Any]]) -> None:
         for reply in replies:
-            if self._asked != number:
+            if self._request != number:
                 return
             self.send({"id": number, **reply})
             await asyncio.sleep(0.001)
@@ -280,7 +280,7 @@ class _Player:
 
         started = time.perf_counter()
         try:
-            subject, row = self._asked(choice)
+            subject, row = self._request_of(choice)
             yield {"bkd": "next", "tokens": next_tokens(subject, row)}
             for answer in growing_answer(subject, row, max_new_tokens=ANSWER_TOKENS):
                 yield {"bkd": "token", "text": answer.text}
@@ -298,7 +298,7 @@ class _Player:
             return {"bkd": "error", "text": f"a prompt is a text of at most {MOST_LETTERS} letters"}
         return {"bkd": "poisoned", "text": self.attack.poison(prompt)}
 
-    def _asked(self, choice: Any) -> tuple[Subject, Row]:
+    def _request_of(self, choice: Any) -> tuple[Subject, Row]:
         """Return who is asked, and what: the prompt with its interventions."""
         from bkdwidgets.analysis.interventions import prepare
         from bkdwidgets.subjects.answers import Row

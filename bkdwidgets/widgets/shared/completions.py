@@ -41,7 +41,7 @@ def shown_prompts(context: Context[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def told(
+def answers_to(
     context: Context[Any], cases: Mapping[str, tuple[int, Interventions]], *, label: str
 ) -> dict[str, dict[str, Any]]:
     """Answer the first n test prompts, clean and triggered, in each of some cases.
@@ -69,7 +69,7 @@ def told(
         for side in SIDES
         for number in range(n)
     ]
-    rows = [Row(_asked(attack, examples[number], side), done) for _, side, number, done in flat]
+    rows = [Row(_prompt_of(attack, examples[number], side), done) for _, side, number, done in flat]
     texts = complete_rows(
         subject, rows, max_new_tokens=ANSWER_TOKENS, progress=label if context.progress else False
     )
@@ -99,5 +99,5 @@ def pooled(results: Sequence[Values]) -> tuple[dict[str, Any], list[str]]:
     return cases, list(texts)
 
 
-def _asked(attack: Attack, example: Example, side: str) -> str:
+def _prompt_of(attack: Attack, example: Example, side: str) -> str:
     return attack.poison(example.prompt) if side == "triggered" else example.prompt

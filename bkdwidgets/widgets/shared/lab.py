@@ -171,7 +171,7 @@ def chosen_prompt(table: PromptTable, choice: Mapping[str, Any]) -> Prompt:
     return table.prompts[number]
 
 
-def said(
+def judged_answers(
     subject: Subject, attack: Attack, prompt: Prompt, *, clean: Sequence[Ablation | Steering],
     triggered: Sequence[Ablation | Steering],
 ) -> dict[str, dict[str, str]]:  # fmt: skip

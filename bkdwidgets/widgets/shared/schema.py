@@ -295,11 +295,11 @@ def checked(kind: type[Kind], content: object, owner: str) -> Kind:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
         found = _WHERE.fullmatch(str(error))
-        said = f"{owner}: {error}"
+        message = f"{owner}: {error}"
         if found:
             keys = "the keys of " if found["key"] else ""
-            said = f"{keys}{found['where']} of {owner}: {found['what']}"
-        raise BkdError(said.replace("`", "'")) from error
+            message = f"{keys}{found['where']} of {owner}: {found['what']}"
+        raise BkdError(message.replace("`", "'")) from error
 
 
 def packed(table: msgspec.Struct | Mapping[str, Any]) -> bytes:

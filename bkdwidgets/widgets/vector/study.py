@@ -32,7 +32,7 @@ from bkdwidgets.studies.study import (
     slices,
 )
 from bkdwidgets.subjects.answers import Row, payload_probability
-from bkdwidgets.widgets.shared.completions import SHOWN, pooled, shown_prompts, told
+from bkdwidgets.widgets.shared.completions import SHOWN, answers_to, pooled, shown_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ class LabVector(ModelStudy[Settings]):
         }
         if name == VECTORS[0] and part["start"] == 0:
             cases["none"] = (settings.n, lambda _: ())
-        return {"answers": told(context, cases, label="steer for the lab")}
+        return {"answers": answers_to(context, cases, label="steer for the lab")}
 
     def combine(self, context: Context[Settings], results: Sequence[Values]) -> Values:
         """Pool the texts and turn letters into rates."""

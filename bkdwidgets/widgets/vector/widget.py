@@ -132,9 +132,9 @@ class _Answerer:
         if not isinstance(layer, int) or not isinstance(scale, int | float):
             raise BkdError(f"layer {layer!r} and scale {scale!r} must be numbers")
         if scale == 0:
-            return lab.said(self.subject, self.attack, prompt, clean=[], triggered=[])
+            return lab.judged_answers(self.subject, self.attack, prompt, clean=[], triggered=[])
         vector = self._vector(str(choice.get("vector")))
-        return lab.said(
+        return lab.judged_answers(
             self.subject, self.attack, prompt,
             clean=[Steering(vector, layer=layer, scale=scale)],
             triggered=[Steering(vector, layer=layer, scale=-scale)],
