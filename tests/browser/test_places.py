@@ -13,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -161,8 +163,9 @@ def _address(log: Path, token: str) -> str:
     for _ in range(300):
         found = re.search(r"http://127\.0\.0\.1:\d+/", log.read_text(encoding="utf-8"))
         if found:
-            urllib.request.urlopen(f"{found[0]}api/status?token={token}", timeout=60).close()
-            return found[0]
+            with suppress(urllib.error.URLError):  # it says its address before it listens
+                urllib.request.urlopen(f"{found[0]}api/status?token={token}", timeout=60).close()
+                return found[0]
         time.sleep(0.2)
     raise AssertionError(log.read_text(encoding="utf-8"))
 
