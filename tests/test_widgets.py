@@ -1,4 +1,4 @@
-"""Labs are ordinary widgets; their tables are checked at the door; their JavaScript is sound."""
+"""Labs are ordinary widgets; their tables are checked when they are read; their JavaScript is sound."""
 
 from __future__ import annotations
 

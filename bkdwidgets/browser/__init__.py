@@ -17,7 +17,7 @@
 ``site``
     puts everything that a page needs into one folder;
 ``js``
-    the modules that run there: the download, the worker, and the door for widgets;
+    the modules that run there: the download, the worker, and the client for widgets;
 ``runtime``
     the C that computes, and the WebAssembly made of it.
 """

@@ -1,4 +1,4 @@
-"""The door for notebooks: run one study here and now, without the ledger."""
+"""For notebooks: run one study here and now, without the ledger."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 /**
- * 10,000 random or hostile inputs to the runtime's door (seeded): each is an error by name or a finite answer, never
+ * 10,000 random or hostile inputs to the runtime's interface (seeded): each is an error by name or a finite answer, never
  * a trap, and the runtime still answers right afterwards. BKD_NANO is an exported folder.
  */
 import assert from "node:assert/strict";
@@ -88,7 +88,7 @@ function spoiledBytes(bytes) {
   ])();
 }
 
-/** @param {() => any} call @returns {any} its result, or null where the door refused */
+/** @param {() => any} call @returns {any} its result, or null where it was refused */
 function tried(call) {
   try {
     return call();
@@ -180,15 +180,15 @@ test(`${SHAPES} shapes`, async () => {
   stillRight(nano);
 });
 
-test("the C functions themselves, called past the door with any numbers", async () => {
+test("the C functions themselves, called past the checks with any numbers", async () => {
   const { instance } = /** @type {any} */ (await WebAssembly.instantiate(fs.readFileSync(WASM), {}));
   const runtime = new Runtime(instance.exports, readIndex(NANO).shape, 24, 2);
   for (const tensor of baseTensors(NANO)) runtime.loadTensor(tensor.name, tensor, tensor.bytes);
   runtime.seal();
   runtime.addAdapter(ADAPTER, adapterOf(NANO, ADAPTER));
-  const doors = Object.values(instance.exports).filter((one) => typeof one === "function");
-  assert.ok(doors.length >= 14, `${doors.length} doors`);
+  const entries = Object.values(instance.exports).filter((one) => typeof one === "function");
+  assert.ok(entries.length >= 14, `${entries.length} entries`);
   const number = () => pick([-1, 0, 1, 2, 3, 7, 8, 12, 24, 25, 128, 1024, 65536, 2 ** 31 - 1, -(2 ** 31), NaN, Infinity, 0.5, below(30)]);
-  for (let i = 0; i < 20000; i++) pick(doors)(...Array.from({ length: 10 }, number));
+  for (let i = 0; i < 20000; i++) pick(entries)(...Array.from({ length: 10 }, number));
   stillRight(runtime);
 });

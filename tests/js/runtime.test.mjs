@@ -154,7 +154,7 @@ test("a module that is not the runtime is refused", async () => {
     await assert.rejects(openRuntime(/** @type {any} */ (wasm), readIndex(NANO).shape), RuntimeError);
 });
 
-test("the door and the header name the same limits", () => {
+test("the interface and the header name the same limits", () => {
   const header = fs.readFileSync(new URL("../../bkdwidgets/browser/runtime/runtime.h", import.meta.url), "utf8");
   const limit = (/** @type {string} */ name) => Number(new RegExp(`\\b${name} = (\\d+)`).exec(header)?.[1]);
   const same = {

@@ -1,5 +1,5 @@
 /**
- * What may come through a door: each function refuses the rest by a RuntimeError, in one line that names the value.
+ * Checks of what comes from outside: each function refuses the rest by a RuntimeError, in one line that names the value.
  *
  * @typedef {{n_layers: number, n_heads: number, n_kv_heads: number, d_head: number, d_model: number, d_ff: number,
  *   n_vocab: number, rms_eps: number, rope_theta: number}} Shape

@@ -1,5 +1,5 @@
 /**
- * The door to the WebAssembly runtime (../runtime/runtime.h): everything that comes in is checked here, once, and
+ * The interface of the WebAssembly runtime (../runtime/runtime.h): everything that comes in is checked here, once, and
  * refused by a RuntimeError that names the value; the runtime checks its own bounds again.
  *
  * @typedef {import("./checks.js").Shape} Shape

@@ -1,4 +1,4 @@
-/* The doors of the runtime: a Llama-style decoder with interventions, for WebAssembly with SIMD.
+/* The entry points of the runtime: a Llama-style decoder with interventions, for WebAssembly with SIMD.
  *
  * One instance of the module holds one model. JavaScript (../js/runtime.js) calls, in this order:
  *

@@ -1,16 +1,16 @@
 /**
- * The door of a subject in which several things were planted: it is opened with one adapter, and fetches another
+ * The loader of a subject in which several things were planted: it is opened with one adapter, and fetches another
  * when that one is chosen. Where the clean model of a backdoor is a clean twin, that comes along.
  *
  * @typedef {{adapter: string, clean: string | null}} Planted
  */
 
-import { LiveDoor, reason } from "../shared/model_loader.js";
+import { ModelLoader, reason } from "../shared/model_loader.js";
 
 /** @param {Planted} planted @returns {string[]} */
 const adaptersOf = ({ adapter, clean }) => (clean ? [adapter, clean] : [adapter]);
 
-export class SwitchingDoor extends LiveDoor {
+export class SwitchingLoader extends ModelLoader {
   /** @param {{subject: string, planted: Planted, changed: (state: DoorState) => void}} what */
   constructor({ subject, planted, changed }) {
     super({ subject, adapter: null, changed });

@@ -10,22 +10,22 @@
 import { KernelLine } from "../shared/engines.js";
 import { pace } from "../shared/page_engine.js";
 
-/** The subject that a door has loaded into this page. */
+/** The subject that a loader has loaded into this page. */
 export class PagePlayer {
-  /** @param {() => SwitchingDoor} door the door of the subject that is chosen now @param {number} tokens after which an answer is cut */
-  constructor(door, tokens) {
+  /** @param {() => SwitchingLoader} loader the loader of the subject that is chosen now @param {number} tokens after which an answer is cut */
+  constructor(loader, tokens) {
     this.name = "browser";
-    this.door = door;
+    this.loader = loader;
     this.tokens = tokens;
   }
 
   get ready() {
-    return this.door().ready;
+    return this.loader().ready;
   }
 
   /** @param {any} choice @param {Listening} listening @returns {Promise<Done>} */
   async play(choice, { onNext, onText, signal }) {
-    const { live } = this.door();
+    const { live } = this.loader();
     const turn = { prompt: choice.prompt, adapter: choice.model === "clean" ? choice.clean : choice.adapter, edits: await editsFor(live, choice) };
     onNext(await live.next({ ...turn, top: 10 }, { signal }));
     signal.throwIfAborted();

@@ -12,7 +12,7 @@ import { exampleOf, holds, isKnown, outcomeOf } from "../shared/judge.js";
 import { keep, readKept } from "../shared/kept.js";
 import { errorView, setter, topLine } from "../shared/lab_shell.js";
 import { livePanel, reason } from "../shared/model_loader.js";
-import { SwitchingDoor } from "./model_loader.js";
+import { SwitchingLoader } from "./model_loader.js";
 import { actButton, doneWords, lackingWords, replyCard } from "./parts.js";
 import { KernelPlayer, PagePlayer } from "./players.js";
 import { choiceOf, isUntouched, MENUS, menusOf, pairOf, parsedHeads, readLink, saysOneText, TRAITS, writeLink } from "./state.js";
@@ -37,10 +37,10 @@ class PlaygroundDesk {
   constructor(model, el, catalog) {
     Object.assign(this, { model, el, catalog });
     this.set = setter(model);
-    /** @type {Map<string, {door: SwitchingDoor, panel: ReturnType<typeof livePanel>}>} */
-    this.doors = new Map();
+    /** @type {Map<string, {loader: SwitchingLoader, panel: ReturnType<typeof livePanel>}>} */
+    this.loaders = new Map();
     this.kernel = new KernelPlayer(model, () => this.changed());
-    this.page = new PagePlayer(() => this.here().door, catalog.most.answer);
+    this.page = new PagePlayer(() => this.here().loader, catalog.most.answer);
     this.playing = new AbortController();
     this.busy = false;
     this.stopped = false;
@@ -97,7 +97,7 @@ class PlaygroundDesk {
     clearTimeout(this.timer);
     this.playing.abort();
     this.kernel.close();
-    for (const { door, panel } of this.doors.values()) { panel.close(); door.close(); }
+    for (const { loader, panel } of this.loaders.values()) { panel.close(); loader.close(); }
     this.unname();
   }
 
@@ -122,17 +122,17 @@ class PlaygroundDesk {
     this.settling = false;
   }
 
-  /** The door of the subject that is chosen, opened when it is first chosen; it serves all that was planted in it. */
+  /** The loader of the subject that is chosen, opened when it is first chosen; it serves all that was planted in it. */
   here() {
     const pair = this.catalog.pairs[this.model.get("pair")];
     const { subject } = pair;
-    if (!this.doors.has(subject)) {
-      const door = new SwitchingDoor({ subject, planted: pair, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
-      const panel = livePanel(door, () => this.kernel.ready);
-      this.doors.set(subject, { door, panel });
-      door.look().then(() => panel.watch());
+    if (!this.loaders.has(subject)) {
+      const loader = new SwitchingLoader({ subject, planted: pair, changed: (state) => { panel.draw(); if (state !== "loading") this.plan(0); } });
+      const panel = livePanel(loader, () => this.kernel.ready);
+      this.loaders.set(subject, { loader, panel });
+      loader.look().then(() => panel.watch());
     }
-    return /** @type {{door: SwitchingDoor, panel: any}} */ (this.doors.get(subject));
+    return /** @type {{loader: SwitchingLoader, panel: any}} */ (this.loaders.get(subject));
   }
 
   player() {
@@ -151,8 +151,8 @@ class PlaygroundDesk {
     this.fit(this.traits());
     const traits = this.traits();
     const pair = pairs[traits.pair];
-    const { door, panel } = this.here();
-    door.want(pair);
+    const { loader, panel } = this.here();
+    loader.want(pair);
     this.panels.replaceChildren(panel.view);
     panel.draw();
     const key = JSON.stringify([traits, this.player()?.name]);

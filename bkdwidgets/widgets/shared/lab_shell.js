@@ -4,7 +4,7 @@ import { retold } from "./announce.js";
 import { lastHand, nameControls } from "./controls.js";
 import { fixed, h } from "./dom.js";
 import { Desk, KernelEngine, PYTHON_BUSY, unpacked } from "./engines.js";
-import { LiveDoor, livePanel, reason } from "./model_loader.js";
+import { ModelLoader, livePanel, reason } from "./model_loader.js";
 import { BrowserEngine } from "./page_engine.js";
 
 /**
@@ -13,7 +13,7 @@ import { BrowserEngine } from "./page_engine.js";
  * A lab whose choices the model itself can answer gives `live`: its answer to a choice, from a subject that
  * runs in this page. One whose answers stand in one element gives it as `reply`: what changes there is told aloud,
  * and stays in sight of the controls on a phone.
- * @typedef {{desk: Desk, kernel: KernelEngine, door: LiveDoor, browser: BrowserEngine, panel: HTMLElement, byKey: () => boolean}} Bench
+ * @typedef {{desk: Desk, kernel: KernelEngine, loader: ModelLoader, browser: BrowserEngine, panel: HTMLElement, byKey: () => boolean}} Bench
  * @typedef {{traits: string[], draw: () => void, tables?: any[], reply?: HTMLElement, live?: (live: any, choice: any, signal: AbortSignal) => Promise<any>}} Lab
  * @param {any} model @param {HTMLElement} el @param {(table: any, bench: Bench) => Lab} make
  */
@@ -39,23 +39,23 @@ export async function openLab(model, el, make) {
     queueMicrotask(() => { due = false; lab.draw(); });
   };
   const kernel = new KernelEngine(model, () => { panel.draw(); draw(); });
-  const door = new LiveDoor({ subject: table.subject, adapter: table.adapter, changed: (state) => { panel.draw(); if (state !== "loading") draw(); } });
-  const browser = new BrowserEngine(door, (live, choice, signal) => lab.live(live, choice, signal));
-  const panel = livePanel(door, () => kernel.ready);
+  const loader = new ModelLoader({ subject: table.subject, adapter: table.adapter, changed: (state) => { panel.draw(); if (state !== "loading") draw(); } });
+  const browser = new BrowserEngine(loader, (live, choice, signal) => lab.live(live, choice, signal));
+  const panel = livePanel(loader, () => kernel.ready);
   const desk = new Desk([kernel, browser]);
   const hand = lastHand();
-  lab = make(table, { desk, kernel, door, browser, panel: panel.view, byKey: () => hand.key });
+  lab = make(table, { desk, kernel, loader, browser, panel: panel.view, byKey: () => hand.key });
   desk.engines.unshift(...(lab.tables ?? []));
   for (const trait of lab.traits) model.on(`change:${trait}`, draw);
   lab.draw();
-  if (lab.live) door.look().then(() => panel.watch());
+  if (lab.live) loader.look().then(() => panel.watch());
   const parting = [nameControls(el, [...el.querySelectorAll(":scope > .bkd-top, :scope > .bkd-live")]), ...(lab.reply ? [retold(el, lab.reply)] : [])];
   return () => {
     for (const trait of lab.traits) model.off(`change:${trait}`, draw);
     kernel.close();
     browser.stop();
     panel.close();
-    door.close();
+    loader.close();
     for (const part of parting) part();
     hand.close();
   };
@@ -123,10 +123,10 @@ export function topLine(name, table) {
 }
 
 /** Who answered, in words. @param {Answer | null} answer @param {Bench} bench */
-export function engineWords(answer, { kernel, door }) {
+export function engineWords(answer, { kernel, loader }) {
   if (answer?.engine === "kernel") return ["kernel", `live, kernel, ${fixed(answer.seconds ?? 0, 1)} s`];
   if (answer?.engine === "browser") return ["browser", `live, in this page${answer.perToken ? `, ${fixed(answer.perToken, answer.perToken < 10 ? 1 : 0)} ms per token` : ""}`];
-  const also = kernel.ready ? "the kernel is ready" : door.live ? "the model is ready" : "";
+  const also = kernel.ready ? "the kernel is ready" : loader.live ? "the model is ready" : "";
   if (answer) return ["table", also ? `from the table; ${also}` : "from the table"];
   return ["none", also || "not in the table"];
 }
@@ -158,11 +158,11 @@ export function missingView(text, offers) {
  * Why there is no answer, and what can be had instead.
  * @param {string} what @param {Bench} bench @param {Error | null} error @param {Array<{label: string, take: () => void}>} nearest
  */
-export function missingAnswer(what, { kernel, door, panel }, error, nearest) {
+export function missingAnswer(what, { kernel, loader, panel }, error, nearest) {
   if (error) return h("div", {}, errorView(error.message), missingView("Nearest that is in the table:", nearest));
-  const offered = ["offered", "failed"].includes(door.state);
-  const why = kernel.ready || door.live ? "" : offered ? " Load the model and it works it out." : door.state === "loading" ? " It is answered as soon as the model is loaded." : " No kernel is running and no model is loaded to work it out.";
-  const load = offered ? [{ label: door.offer, take: () => { panel.focus(); door.load(); } }] : [];
+  const offered = ["offered", "failed"].includes(loader.state);
+  const why = kernel.ready || loader.live ? "" : offered ? " Load the model and it works it out." : loader.state === "loading" ? " It is answered as soon as the model is loaded." : " No kernel is running and no model is loaded to work it out.";
+  const load = offered ? [{ label: loader.offer, take: () => { panel.focus(); loader.load(); } }] : [];
   return missingView(`${what} not in the table.${why}${nearest.length ? " Nearest that is:" : ""}`, [...nearest, ...load]);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The door to the subject itself, running in the reader's own page. The page says where its files lie
+ * The loader of the subject itself, running in the reader's own page. The page says where its files lie
  * (`<meta name="bkd-live">`); `client.js` beside them loads the weights into a worker. This file knows when
  * that can be done, asks before anything large is fetched, and says in words how far it is.
  *
@@ -24,7 +24,7 @@ export const megabytes = (bytes) => `${bytes < 9.95e6 ? (bytes / 1e6).toFixed(1)
 /** One line for a reader, whatever was thrown. @param {unknown} error */
 export const reason = (error) => (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/\.$/, "");
 
-export class LiveDoor {
+export class ModelLoader {
   /** @param {{subject: string, adapter: string | null, changed: (state: DoorState) => void}} what */
   constructor({ subject, adapter, changed }) {
     this.subject = subject;
@@ -121,9 +121,9 @@ export class LiveDoor {
 
 /**
  * The panel below a lab's top line: an offer, a progress bar with a way out, or why there is no model.
- * @param {LiveDoor} door @param {() => boolean} needless whether somebody else answers everything
+ * @param {ModelLoader} loader @param {() => boolean} needless whether somebody else answers everything
  */
-export function livePanel(door, needless) {
+export function livePanel(loader, needless) {
   const view = h("div", { class: "bkd-live", role: "group", "aria-label": "the model in this page", tabindex: -1 });
   const words = h("span", { class: "bkd-live-words" });
   const bar = h("progress", { class: "bkd-live-bar", max: 1, value: 0, "aria-label": "loading the model" });
@@ -132,7 +132,7 @@ export function livePanel(door, needless) {
   let shown = "";
 
   function steps() {
-    const { phase, loaded, total, began } = door.progress;
+    const { phase, loaded, total, began } = loader.progress;
     const rate = loaded / Math.max(1, performance.now() - began) * 1000;
     /** @type {any} */ (bar).value = total ? Math.min(1, loaded / total) : 0;
     words.textContent = `${phase}${total ? `, ${(loaded / 1e6).toFixed(1)} of ${megabytes(total)}` : ""}${loaded && rate < 1e9 ? `, ${megabytes(rate)}/s` : ""}`;
@@ -141,24 +141,24 @@ export function livePanel(door, needless) {
   /** @type {Record<DoorState, () => Array<Node | string>>} */
   const parts = {
     looking: () => [],
-    absent: () => (needless() ? [] : [said(`${door.why}. The lab answers from its table.`)]),
-    offered: () => [button(door.offer, () => door.load()), said("It then runs in this page, and every choice gets an answer.")],
-    loading: () => [bar, words, button("Cancel", () => door.cancel())],
+    absent: () => (needless() ? [] : [said(`${loader.why}. The lab answers from its table.`)]),
+    offered: () => [button(loader.offer, () => loader.load()), said("It then runs in this page, and every choice gets an answer.")],
+    loading: () => [bar, words, button("Cancel", () => loader.cancel())],
     live: () => [said("The model runs in this page: every choice gets an answer.")],
-    failed: () => [button(door.offer, () => door.load()), said(`The model could not be loaded: ${door.why}. The lab answers from its table; what arrived is kept.`)],
+    failed: () => [button(loader.offer, () => loader.load()), said(`The model could not be loaded: ${loader.why}. The lab answers from its table; what arrived is kept.`)],
   };
   const said = (/** @type {string} */ text) => h("span", { class: "bkd-live-words" }, text);
   const announced = { live: "The model is loaded.", failed: "The model could not be loaded.", loading: "The model is loading." };
 
   function draw() {
-    if (door.state === "loading") steps();
-    const key = `${door.state} ${door.why} ${door.offer} ${needless()}`;
+    if (loader.state === "loading") steps();
+    const key = `${loader.state} ${loader.why} ${loader.offer} ${needless()}`;
     if (key === shown) return;
     shown = key;
     const held = view.contains(document.activeElement);
-    news.textContent = announced[door.state] ?? "";
-    const content = parts[door.state]();
-    view.dataset.state = door.state;
+    news.textContent = announced[loader.state] ?? "";
+    const content = parts[loader.state]();
+    view.dataset.state = loader.state;
     view.hidden = !content.length;
     view.replaceChildren(...content, news);
     if (held) /** @type {HTMLElement} */ (view.querySelector("button") ?? view).focus();
@@ -166,9 +166,9 @@ export function livePanel(door, needless) {
 
   /** Small subjects load by themselves when their lab comes into view, whichever part of it a reader meets first. */
   const seen = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting) || door.state !== "offered" || !door.small) return;
+    if (!entries.some((entry) => entry.isIntersecting) || loader.state !== "offered" || !loader.small) return;
     seen.disconnect();
-    door.load();
+    loader.load();
   });
   draw();
   return { view, draw, watch: () => seen.observe(view.closest(".bkd-desk") ?? view), close: () => seen.disconnect() };

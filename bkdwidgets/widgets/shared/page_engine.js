@@ -12,12 +12,12 @@ export const pace = (gaps, spent) => (gaps >= TIMED_TOKENS - 1 ? spent / gaps : 
 
 export class BrowserEngine {
   /**
-   * @param {LiveDoor} door
+   * @param {ModelLoader} loader
    * @param {(live: any, choice: any, signal: AbortSignal) => Promise<any>} work the lab's answer to a choice
    */
-  constructor(door, work) {
+  constructor(loader, work) {
     this.name = "browser";
-    this.door = door;
+    this.loader = loader;
     this.work = work;
     /** @type {Map<string, Answer>} */
     this.known = new Map();
@@ -25,7 +25,7 @@ export class BrowserEngine {
   }
 
   get ready() {
-    return this.door.live !== null;
+    return this.loader.live !== null;
   }
 
   /** @param {any} choice */
@@ -64,7 +64,7 @@ export class BrowserEngine {
   /** @param {any} choice @param {AbortSignal} signal @returns {Promise<Answer>} */
   async answered(choice, signal) {
     const began = performance.now();
-    const made = await this.work(this.door.live, choice, signal);
+    const made = await this.work(this.loader.live, choice, signal);
     if (signal.aborted) throw new Error("another choice was made");
     const answer = { engine: "browser", seconds: (performance.now() - began) / 1000, ...made };
     this.known.set(JSON.stringify(choice), answer);

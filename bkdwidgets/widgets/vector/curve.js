@@ -62,10 +62,10 @@ const bothSides = (scale) => /** @type {Array<["clean" | "triggered", number]>} 
 /**
  * The curve of a vector lab: the table's means over prompts where it has them, else the shown prompt in the
  * model of this page, layer by layer as it is measured.
- * @param {{table: any, rows: any, door: LiveDoor, layers: number[], waits: () => boolean, choose: (layer: number) => void}} what
+ * @param {{table: any, rows: any, loader: ModelLoader, layers: number[], waits: () => boolean, choose: (layer: number) => void}} what
  *   `waits`: whether an answer is under way, which comes first
  */
-export function probabilityBox({ table, rows, door, layers, waits, choose }) {
+export function probabilityBox({ table, rows, loader, layers, waits, choose }) {
   const view = h("div", { class: "bkd-curve-box" });
   /** By vector, scale, prompt and side: P(payload) by layer. @type {Map<string, Map<number, number>>} */
   const measured = new Map();
@@ -83,7 +83,7 @@ export function probabilityBox({ table, rows, door, layers, waits, choose }) {
     measuring.abort();
     measuring = new AbortController();
     paint(choice);
-    if (door.live && !isTabled(choice)) measure(choice, measuring.signal).catch(() => {}); // what was measured stays
+    if (loader.live && !isTabled(choice)) measure(choice, measuring.signal).catch(() => {}); // what was measured stays
   }
 
   /** The place without a vector first, then every layer, nearest first. @param {any} choice @param {AbortSignal} signal */
@@ -92,12 +92,12 @@ export function probabilityBox({ table, rows, door, layers, waits, choose }) {
     const row = table.prompts[choice.prompt];
     const near = [...layers].sort((a, b) => Math.abs(a - choice.layer) - Math.abs(b - choice.layer));
     for (const [layer, scale] of [[layers[0], 0], ...near.map((layer) => [layer, choice.scale])]) {
-      const edits = await vectorEdits(door.live, table, { ...choice, layer, scale });
+      const edits = await vectorEdits(loader.live, table, { ...choice, layer, scale });
       for (const [role, by] of bothSides(scale)) {
         const found = known(choice, role, by);
         if (found.has(layer)) continue;
         if (signal.aborted) return;
-        found.set(layer, await door.live.probability({ prompt: row[role], target: row.payload ?? table.payload, adapter: table.adapter ?? null, edits: edits[role] }));
+        found.set(layer, await loader.live.probability({ prompt: row[role], target: row.payload ?? table.payload, adapter: table.adapter ?? null, edits: edits[role] }));
       }
       if (signal.aborted) return;
       paint(choice);
@@ -106,7 +106,7 @@ export function probabilityBox({ table, rows, door, layers, waits, choose }) {
 
   /** @param {any} choice */
   function paint(choice) {
-    const live = Boolean(door.live) && !isTabled(choice);
+    const live = Boolean(loader.live) && !isTabled(choice);
     const lines = bothSides(choice.scale).map(([role, by]) => {
       const values = live ? known(choice, role, by) : rows.probabilities(choice.vector, role, by);
       return { role, values: layers.map((layer) => values.get(layer) ?? null), base: first(live ? known(choice, role, 0) : rows.probabilities(choice.vector, role, 0)) };

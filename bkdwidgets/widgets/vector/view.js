@@ -117,7 +117,7 @@ export function stopAt(from, to, stops, byKey) {
 /** @param {{model: any, el: HTMLElement}} context */
 function renderVector({ model, el }) {
   return openLab(model, el, (table, bench) => {
-    const { desk, door, browser } = bench;
+    const { desk, loader, browser } = bench;
     const rows = new VectorTable(table);
     const layers = Array.from({ length: table.shape[0] }, (_, layer) => layer);
     /** @type {number[]} */
@@ -129,7 +129,7 @@ function renderVector({ model, el }) {
     const set = setter(model);
     const prompts = stepper(table.prompts.length, () => model.get("prompt"), (prompt) => set({ prompt }));
     const reply = h("div", { class: "bkd-reply" }, answers, caption);
-    const curve = probabilityBox({ table, rows, door, layers, waits: () => reply.hasAttribute("aria-busy"), choose: (layer) => set({ layer_index: layer }) });
+    const curve = probabilityBox({ table, rows, loader, layers, waits: () => reply.hasAttribute("aria-busy"), choose: (layer) => set({ layer_index: layer }) });
     el.append(top.line, bench.panel, curve.view, h("section", { role: "group", class: "bkd-main", "aria-label": "what the model does" },
       h("div", { class: "bkd-chosen" }, sentence), prompts.view, reply),
     footnotes(table, "Sliders move with the arrow keys. A click on the curve goes to that layer."));
