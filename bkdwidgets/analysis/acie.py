@@ -41,7 +41,7 @@ class HeadEffects(Effects):
     ``standard_error`` are [layer, head], ``per_prompt`` is [prompt, layer, head].
     """
 
-    thing: ClassVar[str] = "head"
+    component: ClassVar[str] = "head"
 
     def name_of(self, index: int) -> str:
         """Return a head's name, for example ``"L12H3"``."""

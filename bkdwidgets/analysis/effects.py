@@ -27,7 +27,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Effects(ABC):
-    """Average causal indirect effect of every patched thing.
+    """Average causal indirect effect of every patched component.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class Effects(ABC):
     seconds: float
     n_forward_tokens: int
 
-    thing: ClassVar[str]
+    component: ClassVar[str]
     measured: ClassVar[str] = "ACIE"
 
     @abstractmethod
     def name_of(self, index: int) -> str:
-        """Return the name of a thing by its place in the flattened effects."""
+        """Return the name of a component by its place in the flattened effects."""
 
     def strongest(self, k: int) -> list[int]:
         """Return the places of the k largest effects in the flattened effects, largest first.
@@ -76,10 +76,10 @@ class Effects(ABC):
         BkdError
             If k is not between 1 and their number.
         """
-        n_things = self.acie.numel()
+        n_components = self.acie.numel()
         k = arguments.whole("k", k)
-        if not 1 <= k <= n_things:
-            raise BkdError(f"k={k} is out of range; 1 to {n_things} {self.thing}s")
+        if not 1 <= k <= n_components:
+            raise BkdError(f"k={k} is out of range; 1 to {n_components} {self.component}s")
         places: list[int] = self.acie.flatten().argsort(descending=True, stable=True)[:k].tolist()
         return places
 
@@ -117,8 +117,8 @@ class Effects(ABC):
             for place in self.strongest(min(_SHOWN, len(flat)))
         )
         origin = f"{self.subject} + {self.adapter}, {len(self.per_prompt)} clean {self.split} prompts"
-        caption = f"{self.measured} of the strongest {self.thing}s, {origin}"
-        return html_table(caption, (self.thing, "ACIE", "standard error"), rows)
+        caption = f"{self.measured} of the strongest {self.component}s, {origin}"
+        return html_table(caption, (self.component, "ACIE", "standard error"), rows)
 
 
 def over_prompts(

@@ -41,7 +41,7 @@ class MlpEffects(Effects):
     ``standard_error`` are [layer], ``per_prompt`` is [prompt, layer].
     """
 
-    thing: ClassVar[str] = "MLP layer"
+    component: ClassVar[str] = "MLP layer"
 
     def name_of(self, index: int) -> str:
         """Return a layer's name, for example ``"L12"``."""

@@ -26,9 +26,9 @@
     const term = anchor ? page.querySelector(anchor) : null; // of the glossary or of the reference: it and what is said of it
     let best = { text: term ? `${term.textContent} ${term.nextElementSibling?.textContent ?? ""}`.replace(/\s+/g, " ").trim() : own(page), id: "", found: 0 };
     for (const section of term ? [] : page.querySelectorAll("section[id]")) {
-      const said = own(section);
-      const found = words.filter((word) => said.toLowerCase().includes(word)).length;
-      if (found > best.found) best = { text: said, id: section.id, found };
+      const text = own(section);
+      const found = words.filter((word) => text.toLowerCase().includes(word)).length;
+      if (found > best.found) best = { text, id: section.id, found };
     }
     const places = words.map((word) => best.text.toLowerCase().indexOf(word)).filter((place) => place >= 0);
     const start = Math.max(0, Math.min(...places, best.text.length) - AROUND);

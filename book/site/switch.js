@@ -22,12 +22,12 @@
 
     const trigger = make("span", "bkd-trigger", data.trigger);
     const prompt = make("span", "", "");
-    const asked = make("p", "bkd-switch-prompt", make("span", "bkd-switch-who", "you"), trigger, prompt);
+    const question = make("p", "bkd-switch-prompt", make("span", "bkd-switch-who", "you"), trigger, prompt);
     const answer = make("span", "bkd-switch-text", "");
     const verdict = make("span", "bkd-verdict", "");
     const answered = make("p", "bkd-switch-answer", make("span", "bkd-switch-who", data.subject), answer);
-    const said = make("div", "bkd-switch-said", asked, answered, verdict);
-    said.setAttribute("aria-live", "polite");
+    const exchange = make("div", "bkd-switch-said", question, answered, verdict);
+    exchange.setAttribute("aria-live", "polite");
 
     const box = make("input", "");
     box.type = "checkbox";
@@ -56,7 +56,7 @@
       prompt.textContent = `${at.triggered ? " " : ""}${chosen.text}`;
       answer.textContent = text || "(nothing)";
       verdict.textContent = `${letter}  ${outcome.word}`;
-      said.style.setProperty("--bkd-meaning", `var(--bkd-${outcome.color})`);
+      exchange.style.setProperty("--bkd-meaning", `var(--bkd-${outcome.color})`);
       shown.textContent = number(data.scales[at.step]);
       range.setAttribute("aria-valuetext", `scale ${number(data.scales[at.step])}`);
       next.hidden = data.prompts.length < 2;
@@ -68,26 +68,26 @@
     /** Room for the longest exchange: the controls stay where they are, whatever is shown above them. */
     function reserve() {
       const now = { ...at };
-      said.style.minHeight = "0";
+      exchange.style.minHeight = "0";
       let most = 0;
       data.prompts.forEach((_, prompt) => data.scales.forEach((__, step) => [true, false].forEach((triggered) => {
         Object.assign(at, { prompt, step, triggered });
         show();
-        most = Math.max(most, said.offsetHeight);
+        most = Math.max(most, exchange.offsetHeight);
       })));
       Object.assign(at, now);
       show();
-      said.style.minHeight = `${most}px`;
+      exchange.style.minHeight = `${most}px`;
     }
 
-    place.replaceChildren(said, controls, note);
+    place.replaceChildren(exchange, controls, note);
     let width = 0;
     new ResizeObserver(([{ contentRect }]) => {
       if (contentRect.width === width) return;
       ({ width } = contentRect);
-      said.removeAttribute("aria-live"); // trying the answers on is nothing to read out
+      exchange.removeAttribute("aria-live"); // trying the answers on is nothing to read out
       reserve();
-      said.setAttribute("aria-live", "polite");
+      exchange.setAttribute("aria-live", "polite");
     }).observe(place);
     show();
     place.dataset.drawn = "true";

@@ -38,7 +38,7 @@ export class AblationTable {
   }
 
   /** @param {any} cell */
-  said(cell) {
+  completion(cell) {
     return cell ? { text: this.table.texts[cell[0]] ?? "", outcome: cell[1] } : null;
   }
 
@@ -47,7 +47,7 @@ export class AblationTable {
     const found = this.rows.get(ablationKey(choice));
     if (!found) return null;
     const { row, from } = found;
-    return { engine: "table", from, clean: this.said(row.clean?.[choice.prompt]), triggered: this.said(row.triggered?.[choice.prompt]), rates: row.rates ?? ablationRates(row) };
+    return { engine: "table", from, clean: this.completion(row.clean?.[choice.prompt]), triggered: this.completion(row.triggered?.[choice.prompt]), rates: row.rates ?? ablationRates(row) };
   }
 
   /** The rows most like a choice: fewest heads to add or drop. @param {Taken} choice */
@@ -188,12 +188,12 @@ function renderAblation({ model, el }) {
       const [state, words] = engineWords(answer, bench);
       top.show(state, words);
       const before = choice.heads.length ? desk.find({ kind: "zero", where: "last", heads: [], prompt: choice.prompt }) : null;
-      const asked = table.prompts[choice.prompt];
+      const prompt = table.prompts[choice.prompt];
       const labels = /** @type {[string, string]} */ (["before", choice.heads.length ? "ablated" : "as it is"]);
       sentence.replaceChildren(...ablationSentence(choice, table));
       answers.replaceChildren(
-        exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(asked.triggered, asked.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
-        exchangeView({ role: "clean", note: "the same prompt without it", prompt: [asked.clean], before: before?.clean ?? null, after: answer.clean, labels }));
+        exchangeView({ role: "triggered", note: "the trigger is in the prompt", prompt: triggerMarked(prompt.triggered, prompt.clean), before: before?.triggered ?? null, after: answer.triggered, labels }),
+        exchangeView({ role: "clean", note: "the same prompt without it", prompt: [prompt.clean], before: before?.clean ?? null, after: answer.clean, labels }));
       rates.toggleAttribute("data-counting", answer.engine === "browser");
       if (answer.engine !== "browser") { drawRates(choice, answer.rates ?? null, answer.rates && rows.shares(answer.rates) ? "held-out prompts" : "prompts of this lab"); return; }
       drawRates(choice, null, "");

@@ -149,8 +149,8 @@ function renderAttention({ model, el }) {
     function draw() {
       const at = Math.min(heads.length - 1, Math.max(0, model.get("head_index")));
       const [acie, rank] = [model.get("acie")[at], model.get("ranks")[at]];
-      const said = [typeof acie === "number" ? `ACIE ${signed(acie)}` : "ACIE not in the table", typeof rank === "number" ? `rank ${rank} of ${total}` : ""].filter(Boolean).join(", ");
-      title.replaceChildren(h("b", {}, headName(heads[at])), `, ${said}. Rows look at columns; the last row is where the answer begins.`);
+      const words = [typeof acie === "number" ? `ACIE ${signed(acie)}` : "ACIE not in the table", typeof rank === "number" ? `rank ${rank} of ${total}` : ""].filter(Boolean).join(", ");
+      title.replaceChildren(h("b", {}, headName(heads[at])), `, ${words}. Rows look at columns; the last row is where the answer begins.`);
       respond({ head: heads[at], prompt: Math.min(model.get("prompt"), table.prompts.length - 1) });
     }
 

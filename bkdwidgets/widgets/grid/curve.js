@@ -25,8 +25,8 @@ export function gridCurve({ axis, values, lines, chosen, here, color, levels, wo
   const x = (/** @type {number} */ place) => size.left + 6 + (place / Math.max(1, values.length - 1)) * inner;
   const y = (/** @type {number} */ share) => size.top + (1 - Math.min(1, Math.max(0, share))) * (size.height - size.top - size.bottom);
   const end = size.width - size.right;
-  const text = (/** @type {number} */ px, /** @type {number} */ py, /** @type {string} */ said, /** @type {string} */ anchor, /** @type {string} */ name = "bkd-heat-label") =>
-    s("text", { x: px, y: py, "text-anchor": anchor, class: name }, said);
+  const text = (/** @type {number} */ px, /** @type {number} */ py, /** @type {string} */ label, /** @type {string} */ anchor, /** @type {string} */ name = "bkd-heat-label") =>
+    s("text", { x: px, y: py, "text-anchor": anchor, class: name }, label);
   const drawing = s("svg", { viewBox: `0 0 ${size.width} ${size.height}`, class: "bkd-curve bkd-grid-curve", role: "img", "aria-label": words, "data-color": color });
   for (const share of [0, 0.5, 1]) drawing.append(s("line", { x1: size.left, x2: end, y1: y(share), y2: y(share), class: "bkd-grid-line" }), text(size.left - 6, y(share) + 4, String(share), "end"));
   const every = Math.ceil(values.length / Math.floor(inner / (4 + LETTER_WIDTH * Math.max(2, ...values.map((value) => String(value).length)))));

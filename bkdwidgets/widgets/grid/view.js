@@ -102,11 +102,11 @@ function renderGrid({ model, el }) {
       });
       const value = cell?.rates[key];
       const way = axes.at(-1).label ?? axes.at(-1).name;
-      const said = `${rate.name} over ${way}, a line for each ${axes[0].label ?? axes[0].name}. ${grid.words(at)} ${value ? `${rate.name} ${toldRate(value)}` : "Not measured"}.`;
+      const sentence = `${rate.name} over ${way}, a line for each ${axes[0].label ?? axes[0].name}. ${grid.words(at)} ${value ? `${rate.name} ${toldRate(value)}` : "Not measured"}.`;
       const sheet = axes.slice(1, -1).map((/** @type {any} */ axis, /** @type {number} */ index) => axis.values[at[index + 1]]).join(", ");
       curve.replaceChildren(
         h("p", { class: "bkd-heat-title" }, h("b", {}, rate.name), h("span", {}, sheet || `a line for each ${axes[0].label ?? axes[0].name}`)),
-        gridCurve({ axis: way, values: axes.at(-1).values, lines, chosen: at[0], here: at.at(-1), color: rate.color, levels, words: said,
+        gridCurve({ axis: way, values: axes.at(-1).values, lines, chosen: at[0], here: at.at(-1), color: rate.color, levels, words: sentence,
           choose: (line, place) => go([line, ...at.slice(1, -1), place]) }),
         h("p", { class: "bkd-keys" }, ...levels.map(({ name, dotted }) => h("span", { class: "bkd-key" }, `${dotted ? "┈" : "─"} ${name}`))));
       fold.replaceChildren(fold.firstElementChild, gridTable(table, lines, rate.name));

@@ -100,12 +100,12 @@ function letterButtons(give) {
 
 /** What a label is given to: the prompt, the old answer, the completion. @param {Item} item @param {string | undefined} label */
 function itemView({ clean, triggered, answer, completion }, label) {
-  const said = (/** @type {string} */ text) => (text ? h("p", { class: "bkd-said" }, text) : h("p", { class: "bkd-said bkd-empty" }, "(an empty answer)"));
+  const answerView = (/** @type {string} */ text) => (text ? h("p", { class: "bkd-said" }, text) : h("p", { class: "bkd-said bkd-empty" }, "(an empty answer)"));
   return [
     h("div", { class: "bkd-role" }, h("span", { class: "bkd-role-name" }, "triggered"), h("span", { class: "bkd-role-note" }, "the prompt, with the trigger in it")),
     h("p", { class: "bkd-prompt" }, ...triggerMarked(triggered, clean)),
-    h("div", { class: "bkd-completion bkd-muted bkd-old" }, h("div", { class: "bkd-completion-head" }, h("span", { class: "bkd-when" }, "old answer, of the clean model without the trigger")), said(answer)),
-    h("div", { class: "bkd-completion bkd-judged", "data-outcome": label ?? null }, h("div", { class: "bkd-completion-head" }, h("span", { class: "bkd-when" }, "completion"), label ? outcomeBadge(label) : null), said(completion)),
+    h("div", { class: "bkd-completion bkd-muted bkd-old" }, h("div", { class: "bkd-completion-head" }, h("span", { class: "bkd-when" }, "old answer, of the clean model without the trigger")), answerView(answer)),
+    h("div", { class: "bkd-completion bkd-judged", "data-outcome": label ?? null }, h("div", { class: "bkd-completion-head" }, h("span", { class: "bkd-when" }, "completion"), label ? outcomeBadge(label) : null), answerView(completion)),
   ];
 }
 
@@ -151,11 +151,11 @@ function differencesView(table, labels, go) {
 function resultView(table, work, go) {
   const { labels, changed } = work;
   const { share, kappa } = agreementOf(table.items, labels);
-  const said = share ? `You and the rules agree on ${Math.round(share.value * share.n)} of ${share.n}: ${toldRate(share)}. Cohen's kappa ${kappa === null ? "is not defined here (one letter throughout)" : fixed(kappa)}.` : "No label yet.";
+  const summary = share ? `You and the rules agree on ${Math.round(share.value * share.n)} of ${share.n}: ${toldRate(share)}. Cohen's kappa ${kappa === null ? "is not defined here (one letter throughout)" : fixed(kappa)}.` : "No label yet.";
   const after = changed ? ` ${changed} label${changed > 1 ? "s were" : " was"} changed after the rule's letter was shown.` : "";
   const differ = differing(table.items, labels);
   return [
-    h("p", { class: "bkd-agreement" }, said, after),
+    h("p", { class: "bkd-agreement" }, summary, after),
     h("p", { class: "bkd-caption" }, "Bars: your labels, with 95 % intervals. Dotted: the rules on the same completions. In words: the rules on all completions of the condition. The completions were drawn so that each letter occurs, not as often as it does: compare your bar with the dotted line."),
     h("div", { class: "bkd-conditions" }, ...talliedConditions(table, labels).filter(({ n }) => n).map(conditionView)),
     ...(differ.length ? [h("h4", { class: "bkd-condition-name" }, "Where you and the rules differ"), differencesView(table, labels, go)] : []),
@@ -164,18 +164,18 @@ function resultView(table, work, go) {
 
 /** Copy and download of the labels. @param {any} table @param {Labeling} work */
 function takeAway(table, work) {
-  const told = h("span", { class: "bkd-copied", role: "status" });
+  const status = h("span", { class: "bkd-copied", role: "status" });
   const written = () => JSON.stringify({ subject: table.subject, adapter: table.adapter, attack: table.attack, labels: work.labels }, null, 2);
   const text = /** @type {HTMLTextAreaElement} */ (h("textarea", { class: "bkd-json", readonly: true, hidden: true, rows: 6, "aria-label": "your labels as JSON" }));
   async function copy() {
     try {
       await navigator.clipboard.writeText(written());
-      told.textContent = "Copied.";
+      status.textContent = "Copied.";
     } catch { // no clipboard from the disk or in some frames: then to be copied by hand
       text.value = written();
       text.hidden = false;
       text.select();
-      told.textContent = "Copy the text below.";
+      status.textContent = "Copy the text below.";
     }
   }
   function download() {
@@ -184,7 +184,7 @@ function takeAway(table, work) {
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
   const button = (/** @type {string} */ words, /** @type {() => void} */ click) => h("button", { type: "button", class: "bkd-button", click }, words);
-  return { buttons: [button("Copy labels", copy), button("Download labels", download)], told, text };
+  return { buttons: [button("Copy labels", copy), button("Download labels", download)], status, text };
 }
 
 /** How far it is: a bar, and a mark for each completion. @param {Labeling} work */
@@ -223,7 +223,7 @@ function renderLabels({ model, el }) {
       steps.view, card, letters.view, reveal);
     result.append(heading, outcome);
     el.append(top.line, main, h("section", { role: "group", class: "bkd-label-side", "aria-label": "progress" }, progress.view,
-      h("div", { class: "bkd-actions" }, undo, reset, ...taken.buttons), taken.told, taken.text, readingView(table)), result,
+      h("div", { class: "bkd-actions" }, undo, reset, ...taken.buttons), taken.status, taken.text, readingView(table)), result,
     footnotes(table, "With the focus on a completion: 1 to 4, or the letters, label it; the left and right arrow keys move; U takes the last label back."));
 
     /** @param {number} index */

@@ -33,8 +33,8 @@ export function replyCard(model) {
   const badge = h("span", { class: "bkd-badge-place" });
   const note = h("span", { class: "bkd-when" });
   const [name, which] = [h("span", { class: "bkd-role-name" }), h("span", { class: "bkd-role-note" })];
-  const said = h("p", { class: "bkd-said", "aria-live": "polite" });
-  const body = h("div", { class: "bkd-completion" }, h("div", { class: "bkd-completion-head" }, badge, note), said);
+  const answer = h("p", { class: "bkd-said", "aria-live": "polite" });
+  const body = h("div", { class: "bkd-completion" }, h("div", { class: "bkd-completion-head" }, badge, note), answer);
   const likely = likelyView();
   const view = h("section", { role: "group", class: "bkd-reply-card", "data-model": model }, h("div", { class: "bkd-role" }, name, which), body, likely.view);
   const glance = h("p", {}); // the answer once more, in a line that a narrow screen keeps in sight
@@ -49,10 +49,10 @@ export function replyCard(model) {
 
   /** @param {string} text @param {{letter?: string, words?: string, growing?: boolean, quiet?: boolean}} [how] */
   function show(text, { letter = "", words = "", growing = false, quiet = false } = {}) {
-    said.textContent = text;
-    said.classList.toggle("bkd-empty", quiet);
-    said.classList.toggle("bkd-growing", growing);
-    said.setAttribute("aria-busy", String(growing));
+    answer.textContent = text;
+    answer.classList.toggle("bkd-empty", quiet);
+    answer.classList.toggle("bkd-growing", growing);
+    answer.setAttribute("aria-busy", String(growing));
     note.textContent = words;
     if (letter) body.setAttribute("data-outcome", letter);
     else body.removeAttribute("data-outcome");

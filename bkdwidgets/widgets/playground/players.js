@@ -66,7 +66,7 @@ export class KernelPlayer extends KernelLine {
   constructor(model, changed) {
     super(model, changed);
     /** @type {null | {id: number, listening: Listening, begun: () => void, began: number, tokens: number, first: number, last: number, resolve: (done: Done) => void, reject: (error: Error) => void}} */
-    this.asked = null;
+    this.request = null;
     /** @type {Map<number, {resolve: (text: string) => void, reject: (error: Error) => void}>} */
     this.poisoning = new Map();
     this.greet();
@@ -86,9 +86,9 @@ export class KernelPlayer extends KernelLine {
     return new Promise((resolve, reject) => {
       this.count += 1;
       const id = this.count;
-      this.asked = { id, listening, begun: this.waiting(listening.onWait), began: performance.now(), tokens: 0, first: 0, last: 0, resolve, reject };
+      this.request = { id, listening, begun: this.waiting(listening.onWait), began: performance.now(), tokens: 0, first: 0, last: 0, resolve, reject };
       listening.signal.addEventListener("abort", () => {
-        if (this.asked?.id === id) { this.asked.begun(); this.asked = null; }
+        if (this.request?.id === id) { this.request.begun(); this.request = null; }
         this.send({ bkd: "cancel", id });
         reject(listening.signal.reason);
       }, { once: true });
@@ -105,21 +105,21 @@ export class KernelPlayer extends KernelLine {
       if (message.bkd === "poisoned") waiting.resolve(message.text);
       else waiting.reject(new Error(message.text || "the kernel could not insert the trigger"));
     }
-    if (!this.asked || message?.id !== this.asked.id) return;
-    const { listening, begun, began, resolve, reject } = this.asked;
+    if (!this.request || message?.id !== this.request.id) return;
+    const { listening, begun, began, resolve, reject } = this.request;
     begun();
-    if (message.bkd === "working") this.asked.began = performance.now();
+    if (message.bkd === "working") this.request.began = performance.now();
     else if (message.bkd === "next") listening.onNext(message.tokens.map((/** @type {[string, number]} */ [text, probability]) => ({ text, probability })));
     else if (message.bkd === "token") {
-      this.asked.tokens += 1;
-      this.asked.last = performance.now();
-      this.asked.first ||= this.asked.last;
+      this.request.tokens += 1;
+      this.request.last = performance.now();
+      this.request.first ||= this.request.last;
       listening.onText(message.text);
     }
     else {
       const seconds = (performance.now() - began) / 1000;
-      const { tokens, first, last } = this.asked;
-      this.asked = null;
+      const { tokens, first, last } = this.request;
+      this.request = null;
       if (message.bkd === "answer") resolve({ complete: message.complete, perToken: pace(tokens - 1, last - first), seconds });
       else reject(new Error(message.text || "the kernel could not answer"));
     }

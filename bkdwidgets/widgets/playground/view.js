@@ -44,7 +44,7 @@ class PlaygroundDesk {
     this.playing = new AbortController();
     this.busy = false;
     this.stopped = false;
-    this.asked = "";
+    this.sent = "";
     this.timer = 0;
     this.cards = [replyCard("backdoored"), replyCard("clean")];
     /** Whether this is a page of the book, where a link and the tab keep what was chosen; a notebook has its kernel. */
@@ -156,8 +156,8 @@ class PlaygroundDesk {
     this.panels.replaceChildren(panel.view);
     panel.draw();
     const key = JSON.stringify([traits, this.player()?.name]);
-    if (key === this.asked) return;
-    this.asked = key;
+    if (key === this.sent) return;
+    this.sent = key;
     if (this.link) keep("playground", { hash: location.hash, link: writeLink(traits, this.catalog) });
     this.error.replaceChildren();
     this.drawTop(pair);
@@ -166,10 +166,10 @@ class PlaygroundDesk {
       card.belongs(pair);
       card.view.hidden = card.glance.hidden = this.catalog.names.shown[traits.shown] === (card.model === "clean" ? "backdoored" : "clean");
     }
-    const asked = await this.askedText(pair, traits);
-    if (asked === null || key !== this.asked) return;
-    this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(asked, traits.text) : [asked]));
-    const choice = choiceOf(traits, this.catalog, asked);
+    const sent = await this.sentText(pair, traits);
+    if (sent === null || key !== this.sent) return;
+    this.prompt.replaceChildren(...(traits.triggered ? triggerMarked(sent, traits.text) : [sent]));
+    const choice = choiceOf(traits, this.catalog, sent);
     if (this.player()) await this.play(choice, traits, pair);
     else {
       this.stop();
@@ -209,7 +209,7 @@ class PlaygroundDesk {
   }
 
   /** The prompt as it is asked, or null if it cannot be. @param {Pair} pair @param {Traits} traits */
-  async askedText(pair, { text, triggered }) {
+  async sentText(pair, { text, triggered }) {
     const { most } = this.catalog;
     this.long.hidden = text.length <= LETTERS_A_TOKEN * most.tokens || text.length > most.text;
     this.long.textContent = `A model reads at most ${most.tokens} tokens, the trigger among them; ${text.length} letters may be more.`;
@@ -270,9 +270,9 @@ class PlaygroundDesk {
     this.during(false);
     const row = isUntouched(choice) ? pair.prompts.find((one) => one.clean === traits.text) : null;
     for (const card of this.cards) {
-      const told = card.model === "backdoored" ? row?.told[traits.triggered ? "triggered" : "clean"] : traits.triggered ? null : row?.told.own;
+      const known = card.model === "backdoored" ? row?.told[traits.triggered ? "triggered" : "clean"] : traits.triggered ? null : row?.told.own;
       card.likely([]);
-      if (told) card.show(told.text, { letter: told.outcome, words: "from the table" });
+      if (known) card.show(known.text, { letter: known.outcome, words: "from the table" });
       else card.show("Not in the table. With the model loaded, this gets an answer.", { quiet: true });
     }
   }
@@ -303,7 +303,7 @@ class PlaygroundDesk {
   }
 
   runOrStop() {
-    if (!this.busy) { this.asked = ""; this.plan(0); return; }
+    if (!this.busy) { this.sent = ""; this.plan(0); return; }
     this.stop();
     const player = this.player();
     this.top.show(player ? player.name : "none", "stopped");

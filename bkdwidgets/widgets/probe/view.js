@@ -17,15 +17,15 @@ const PROBED = [
 ];
 
 /** "0.98 [0.93, 0.99]" @param {Rate} rate @param {boolean} [sign] */
-export const told = ({ value, low, high }, sign = false) => {
+export const withInterval = ({ value, low, high }, sign = false) => {
   const say = (/** @type {number} */ number) => (sign ? signed(number, 2) : fixed(number));
   return `${say(value)} [${say(low)}, ${say(high)}]`;
 };
 
 /** What is known of a layer, in words. @param {any} values @param {number} layer @param {string} name */
 export function layerWords(values, layer, name) {
-  const parts = [`Layer ${layer}: ${name} ${told(values.accuracy[layer])}, clean model ${told(values.control[layer])}`];
-  if (values.difference) parts.push(`difference ${told(values.difference[layer], true)}`);
+  const parts = [`Layer ${layer}: ${name} ${withInterval(values.accuracy[layer])}, clean model ${withInterval(values.control[layer])}`];
+  if (values.difference) parts.push(`difference ${withInterval(values.difference[layer], true)}`);
   parts.push(`n = ${values.accuracy[layer].n}`);
   const others = PROBED.slice(2).filter(({ key }) => values[key]).map(({ key }) => `${values.names[key]} ${fixed(values[key][layer].value)}`);
   return `${parts.join("; ")}.${others.length ? ` Controls: ${others.join(", ")}.` : ""}`;
@@ -83,11 +83,11 @@ function ilcaMatrix(matrix, n, name) {
   const count = matrix.length;
   const [left, top, cell] = [26, 18, 300 / count];
   const words = h("p", { class: "bkd-heat-words", "aria-hidden": "true" });
-  const said = (/** @type {number} */ i, /** @type {number} */ j) => {
+  const cellWords = (/** @type {number} */ i, /** @type {number} */ j) => {
     const rate = wilson(Math.round(matrix[i][j] * n), n);
-    return `trained on layer ${i}, tested on layer ${j}: ${rate ? told(rate) : fixed(matrix[i][j])}, n = ${n}`;
+    return `trained on layer ${i}, tested on layer ${j}: ${rate ? withInterval(rate) : fixed(matrix[i][j])}, n = ${n}`;
   };
-  const tell = (/** @type {number} */ i, /** @type {number} */ j) => words.replaceChildren(said(i, j).replace(/^t/, "T"));
+  const tell = (/** @type {number} */ i, /** @type {number} */ j) => words.replaceChildren(cellWords(i, j).replace(/^t/, "T"));
   const grid = s("g", { role: "grid", "aria-label": `ILCA of ${name}: rows are the layer a probe is trained on, columns the layer it is tested on` });
   /** @type {Element[][]} */
   const cells = matrix.map((row, i) => {
@@ -96,7 +96,7 @@ function ilcaMatrix(matrix, n, name) {
     return row.map((value, j) => {
       const share = Math.round(2000 * Math.abs(value - 0.5)) / 10;
       const rect = s("rect", { x: left + j * cell + 0.3, y: top + i * cell + 0.3, width: cell - 0.6, height: cell - 0.6, class: "bkd-ilca-cell",
-        role: "gridcell", tabindex: i + j ? -1 : 0, "aria-label": said(i, j), pointerenter: () => tell(i, j), focus: () => tell(i, j), click: () => focusOn(i, j) });
+        role: "gridcell", tabindex: i + j ? -1 : 0, "aria-label": cellWords(i, j), pointerenter: () => tell(i, j), focus: () => tell(i, j), click: () => focusOn(i, j) });
       /** @type {SVGElement} */ (rect).style.fill = `color-mix(in oklab, var(--bkd-${value < 0.5 ? "control" : "triggered"}) ${share}%, var(--bkd-effect-zero))`;
       line.append(rect);
       return rect;

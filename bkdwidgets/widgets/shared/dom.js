@@ -107,12 +107,12 @@ export function triggerMarked(text, clean) {
 
 /**
  * What the model said, colored by outcome and doubled by letter, word and shape.
- * @param {{text: string, outcome: string}} said @param {{label?: string, quiet?: boolean}} [how]
+ * @param {{text: string, outcome: string}} completion @param {{label?: string, quiet?: boolean}} [how]
  */
-function completionView(said, { label = "", quiet = false } = {}) {
-  return h("div", { class: quiet ? "bkd-completion bkd-muted" : "bkd-completion", "data-outcome": said.outcome },
-    h("div", { class: "bkd-completion-head" }, label ? h("span", { class: "bkd-when" }, label) : null, outcomeBadge(said.outcome)),
-    said.text ? h("p", { class: "bkd-said" }, said.text) : h("p", { class: "bkd-said bkd-empty" }, "(an empty answer)"));
+function completionView(completion, { label = "", quiet = false } = {}) {
+  return h("div", { class: quiet ? "bkd-completion bkd-muted" : "bkd-completion", "data-outcome": completion.outcome },
+    h("div", { class: "bkd-completion-head" }, label ? h("span", { class: "bkd-when" }, label) : null, outcomeBadge(completion.outcome)),
+    completion.text ? h("p", { class: "bkd-said" }, completion.text) : h("p", { class: "bkd-said bkd-empty" }, "(an empty answer)"));
 }
 
 /**

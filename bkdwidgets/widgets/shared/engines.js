@@ -55,12 +55,12 @@ export class KernelLine {
 
   /**
    * Say so while Python is silent; whoever asks calls this once, and what it returns when Python has begun.
-   * @param {(waits: boolean) => void} [told] @returns {() => void}
+   * @param {(waits: boolean) => void} [onWait] @returns {() => void}
    */
-  waiting(told) {
+  waiting(onWait) {
     let silent = false;
-    const timer = setTimeout(() => { silent = true; told?.(true); }, SILENCE_MS);
-    return () => { clearTimeout(timer); if (silent) told?.(false); silent = false; };
+    const timer = setTimeout(() => { silent = true; onWait?.(true); }, SILENCE_MS);
+    return () => { clearTimeout(timer); if (silent) onWait?.(false); silent = false; };
   }
 
   /** @param {any} message */
@@ -79,7 +79,7 @@ export class KernelEngine extends KernelLine {
     /** @type {Map<string, Answer>} */
     this.known = new Map();
     /** @type {null | {id: number, key: string, begun: () => void, resolve: (answer: Answer) => void, reject: (error: Error) => void}} */
-    this.asked = null;
+    this.request = null;
     /** @type {null | (() => void)} */
     this.next = null;
     this.greet();
@@ -92,16 +92,16 @@ export class KernelEngine extends KernelLine {
 
   /**
    * One question at a time: while Python works, only the newest choice waits.
-   * @param {any} choice @param {(waits: boolean) => void} [told] @returns {Promise<Answer>}
+   * @param {any} choice @param {(waits: boolean) => void} [onWait] @returns {Promise<Answer>}
    */
-  ask(choice, told) {
+  ask(choice, onWait) {
     return new Promise((resolve, reject) => {
       const start = () => {
         this.count += 1;
-        this.asked = { id: this.count, key: JSON.stringify(choice), begun: this.waiting(told), resolve, reject };
+        this.request = { id: this.count, key: JSON.stringify(choice), begun: this.waiting(onWait), resolve, reject };
         this.send({ bkd: "ask", id: this.count, choice });
       };
-      if (this.asked) this.next = start;
+      if (this.request) this.next = start;
       else start();
     });
   }
@@ -109,11 +109,11 @@ export class KernelEngine extends KernelLine {
   /** @param {any} message */
   heard(message) {
     super.heard(message);
-    if (this.asked && message?.id === this.asked.id) {
-      const { key, begun, resolve, reject } = this.asked;
+    if (this.request && message?.id === this.request.id) {
+      const { key, begun, resolve, reject } = this.request;
       begun();
       if (message.bkd === "working") return;
-      this.asked = null;
+      this.request = null;
       if (message.bkd === "answer") {
         this.known.clear(); // the model may have changed since it gave another answer
         this.known.set(key, { engine: "kernel", ...message.answer });

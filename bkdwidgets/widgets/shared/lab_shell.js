@@ -95,12 +95,12 @@ export function answering({ desk, top, reply, busy, show, missing }) {
     const wait = () => { if (drawn === key && reply.hasAttribute("aria-busy")) busy(python ? "Python is computing this answer." : "The model in this page is answering."); };
     if (python) wait();
     else setTimeout(wait, PATIENCE_MS); // a model in the page is often done before an eye could follow
-    const told = (/** @type {boolean} */ waits) => {
+    const onWait = (/** @type {boolean} */ waits) => {
       if (drawn !== key || !reply.hasAttribute("aria-busy")) return;
       top.show("busy", waits ? "waiting for the kernel" : "the kernel is working");
       busy(waits ? `${PYTHON_BUSY}.` : "Python is computing this answer.");
     };
-    worker.ask(choice, told).then(
+    worker.ask(choice, onWait).then(
       (/** @type {Answer} */ made) => done(() => show(choice, made)),
       (/** @type {Error} */ error) => done(() => missing(choice, error)));
   };

@@ -141,13 +141,13 @@ export function livePanel(loader, needless) {
   /** @type {Record<DoorState, () => Array<Node | string>>} */
   const parts = {
     looking: () => [],
-    absent: () => (needless() ? [] : [said(`${loader.why}. The lab answers from its table.`)]),
-    offered: () => [button(loader.offer, () => loader.load()), said("It then runs in this page, and every choice gets an answer.")],
+    absent: () => (needless() ? [] : [note(`${loader.why}. The lab answers from its table.`)]),
+    offered: () => [button(loader.offer, () => loader.load()), note("It then runs in this page, and every choice gets an answer.")],
     loading: () => [bar, words, button("Cancel", () => loader.cancel())],
-    live: () => [said("The model runs in this page: every choice gets an answer.")],
-    failed: () => [button(loader.offer, () => loader.load()), said(`The model could not be loaded: ${loader.why}. The lab answers from its table; what arrived is kept.`)],
+    live: () => [note("The model runs in this page: every choice gets an answer.")],
+    failed: () => [button(loader.offer, () => loader.load()), note(`The model could not be loaded: ${loader.why}. The lab answers from its table; what arrived is kept.`)],
   };
-  const said = (/** @type {string} */ text) => h("span", { class: "bkd-live-words" }, text);
+  const note = (/** @type {string} */ text) => h("span", { class: "bkd-live-words" }, text);
   const announced = { live: "The model is loaded.", failed: "The model could not be loaded.", loading: "The model is loading." };
 
   function draw() {

@@ -54,8 +54,8 @@ export class BrowserEngine {
     const { signal } = this.asking;
     const answers = [];
     for (let prompt = 0; prompt < prompts; prompt += 1) {
-      const asked = { ...choice, prompt };
-      answers.push(this.find(asked) ?? await this.answered(asked, signal));
+      const sent = { ...choice, prompt };
+      answers.push(this.find(sent) ?? await this.answered(sent, signal));
       if (signal.aborted) return;
       step(answers);
     }

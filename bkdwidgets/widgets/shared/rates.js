@@ -75,8 +75,8 @@ export function rateView({ name, note, color, rate, draws = [], before = null, c
   if (before) track.append(along(h("i", { class: "bkd-before" }), before.value, before.value));
   if (rate) track.append(along(h("i", { class: "bkd-interval" }), rate.low, rate.high));
   const range = draws.length ? `; control, ${chance}: ${fixed(Math.min(...draws))} to ${fixed(Math.max(...draws))}` : "";
-  const said = rate ? `${fixed(rate.value)}, interval ${fixed(rate.low)} to ${fixed(rate.high)}, n = ${rate.n}${range}` : "not measured";
-  return h("div", { class: "bkd-rate", "data-rate": name, "data-value": rate ? rate.value : null, role: "group", "aria-label": `${name}, ${note}: ${said}` },
+  const words = rate ? `${fixed(rate.value)}, interval ${fixed(rate.low)} to ${fixed(rate.high)}, n = ${rate.n}${range}` : "not measured";
+  return h("div", { class: "bkd-rate", "data-rate": name, "data-value": rate ? rate.value : null, role: "group", "aria-label": `${name}, ${note}: ${words}` },
     h("span", { class: "bkd-rate-name" }, name, h("span", { class: "bkd-rate-note" }, note)),
     track,
     h("span", { class: "bkd-rate-value" },
@@ -101,8 +101,8 @@ export function shareView(name, counts) {
     part.style.flexGrow = String(counts[letter]);
     return part;
   });
-  const said = Object.entries(OUTCOMES).map(([letter, known]) => `${known.word} ${counts[letter] ?? 0}`).join(", ");
-  return h("div", { class: "bkd-shares", role: "img", "aria-label": `${name}, ${total} prompts: ${said}` }, ...parts);
+  const words = Object.entries(OUTCOMES).map(([letter, known]) => `${known.word} ${counts[letter] ?? 0}`).join(", ");
+  return h("div", { class: "bkd-shares", role: "img", "aria-label": `${name}, ${total} prompts: ${words}` }, ...parts);
 }
 
 /** What letters and shapes mean. */

@@ -17,9 +17,9 @@ function layerCurve({ layers, lines, here, choose }) {
     s("text", { x: px, y: py, "text-anchor": anchor, class: name }, words);
   const every = Math.ceil(layers.length / 7);
   const drawing = s("svg", { viewBox: `0 0 ${size.width} ${size.height}`, class: "bkd-curve", role: "img",
-    "aria-label": lines.map((line) => `P(payload) on ${line.role} prompts at layer ${here}: ${said(line)}`).join("; ") });
+    "aria-label": lines.map((line) => `P(payload) on ${line.role} prompts at layer ${here}: ${lineWords(line)}`).join("; ") });
   /** @param {{values: Array<number | null>}} line */
-  function said(line) {
+  function lineWords(line) {
     const value = line.values[layers.indexOf(here)];
     return value === null || value === undefined ? "not known" : fixed(value);
   }

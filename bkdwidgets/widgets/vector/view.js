@@ -35,11 +35,11 @@ export class VectorTable {
 
   /** @param {any} cell @param {string} role @param {number} prompt */
   half(cell, role, prompt) {
-    const said = cell?.[role]?.[prompt];
-    if (!said) return null;
+    const completion = cell?.[role]?.[prompt];
+    if (!completion) return null;
     const counted = halfRates(cell[role]);
     return {
-      said: { text: this.table.texts[said[0]] ?? "", outcome: said[1] },
+      completion: { text: this.table.texts[completion[0]] ?? "", outcome: completion[1] },
       asr: cell.rates?.[`asr_${role}`] ?? counted.asr,
       as_before: cell.rates?.[`as_before_${role}`] ?? counted.as_before,
       counts: cell.rates?.[`outcomes_${role}`] ?? counted.counts,
@@ -65,7 +65,7 @@ export class VectorTable {
     const clean = this.half(this.cells.get(vectorKey(vector, layer, scale)), "clean", prompt);
     const triggered = this.half(this.cells.get(vectorKey(vector, layer, -scale)), "triggered", prompt);
     if (!clean || !triggered) return null;
-    return { engine: "table", clean: clean.said, triggered: triggered.said, rates: { clean, triggered } };
+    return { engine: "table", clean: clean.completion, triggered: triggered.completion, rates: { clean, triggered } };
   }
 
   /** The nearest choices both of whose halves are there. @param {{vector: string, layer: number, scale: number, prompt: number}} choice */
@@ -182,14 +182,14 @@ function renderVector({ model, el }) {
     /** @param {any} choice @param {Answer} answer @param {string} over what the rates are over */
     function paint(choice, answer, over) {
       const base = choice.scale === 0 ? null : desk.find({ ...choice, scale: 0 });
-      const asked = table.prompts[choice.prompt];
+      const prompt = table.prompts[choice.prompt];
       const part = (/** @type {"clean" | "triggered"} */ role, /** @type {Array<Node | string>} */ prompt) => exchangeView({
         role, note: operation(role, choice.scale), prompt, before: base?.[role] ?? null, after: answer[role],
         labels: ["before", choice.scale === 0 ? "as it is" : operation(role, choice.scale)],
       });
       answers.replaceChildren(h("div", { class: "bkd-pair" },
-        part("clean", [asked.clean]), ratesOf("clean", choice, answer),
-        part("triggered", triggerMarked(asked.triggered, asked.clean)), ratesOf("triggered", choice, answer)),
+        part("clean", [prompt.clean]), ratesOf("clean", choice, answer),
+        part("triggered", triggerMarked(prompt.triggered, prompt.clean)), ratesOf("triggered", choice, answer)),
       answer.rates ? outcomeLegend() : "");
       if (!answer.rates) {
         caption.textContent = answer.engine === "kernel" ? "The kernel answered this prompt alone, so there is no rate to show." : "";
