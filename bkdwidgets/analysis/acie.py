@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, mean_head_outputs
 from bkdwidgets.analysis.effects import Effects, checked_counts, chosen_examples, origin, over_prompts
-from bkdwidgets.analysis.replay import replay_heads
+from bkdwidgets.analysis.replay import replaying
 
 if TYPE_CHECKING:
     from bkdwidgets.attacks import Attack
@@ -97,7 +97,7 @@ def attribute(
         subject,
         attack,
         tqdm(examples, desc="exact ACIE", unit="prompt", disable=not progress),
-        lambda prompt, target: replay_heads(subject, prompt, target, means),
+        replaying(subject, "heads", means),
     )
     return HeadEffects(
         acie=found["per_prompt"].mean(0),

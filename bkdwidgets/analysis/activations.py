@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.anatomy import Anatomy
 
 MEAN_PROMPTS = 96
 _BATCH = 32
@@ -51,8 +52,9 @@ def head_outputs(
     if not prompts:
         raise BkdError("prompts=[] is empty; at least one prompt is needed")
     batches = [list(prompts[start : start + _BATCH]) for start in range(0, len(prompts), _BATCH)]
+    anatomy = subject.anatomy
     parts = [
-        _last_token_outputs(subject, batch)
+        _last_token_outputs(subject, anatomy, batch)
         for batch in tqdm(batches, disable=not progress, desc="head outputs")
     ]
     return torch.cat(parts)
@@ -105,18 +107,20 @@ def left_padded(
     return tokens, attention, (attention.cumsum(1) - 1).clamp_min(0)
 
 
-def _last_token_outputs(subject: Subject, prompts: list[str]) -> Tensor:
+def _last_token_outputs(subject: Subject, anatomy: Anatomy, prompts: list[str]) -> Tensor:
+    _, *shape = anatomy.head_shape()
     ids = [subject.encode(prompt) for prompt in prompts]
     tokens, attention, positions = left_padded(subject, ids)
     seen: list[Tensor] = []
 
     def keep(_module: Any, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0][:, -1].unflatten(-1, (subject.n_heads, subject.d_head)).float().cpu())
+        seen.append(inputs[0][:, -1].unflatten(-1, shape).float().cpu())
 
     with ExitStack() as stack, torch.inference_mode():
-        for block in subject.model.model.layers:
-            stack.callback(before(block.self_attn.o_proj, keep).remove)
-        subject.model.model(
+        for block in anatomy.blocks:
+            if block.heads is not None:
+                stack.callback(before(anatomy.model.get_submodule(block.heads.path), keep).remove)
+        anatomy.decoder(anatomy.model)(
             input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
         )
     return torch.stack(seen, dim=1)

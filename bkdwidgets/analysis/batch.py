@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bkdwidgets.analysis.activations import left_padded
-from bkdwidgets.analysis.replay import target_log_probabilities
+from bkdwidgets.subjects.readout import product_log_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def answer_probability(
     ).last_hidden_state
     lengths = torch.tensor([len(row) for row in answers], device=subject.device)
     counted = torch.arange(longest, device=subject.device) < lengths[:, None]
-    log_probabilities = target_log_probabilities(subject, hidden, wanted)
+    log_probabilities = product_log_probabilities(subject.model.lm_head.weight, hidden, wanted)
     # To the CPU first: Apple's GPUs have no float64.
     means = (log_probabilities.cpu().double() * counted.cpu()).sum(1) / lengths.cpu()
     return means.exp()

@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 
 from bkdwidgets.analysis.activations import MEAN_PROMPTS, left_padded
 from bkdwidgets.analysis.effects import Effects, checked_counts, chosen_examples, origin, over_prompts
-from bkdwidgets.analysis.replay import replay_mlps
+from bkdwidgets.analysis.replay import replaying
 from bkdwidgets.core.errors import BkdError
+from bkdwidgets.subjects.seams import main_tensor
 from bkdwidgets.subjects.threads import after
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
+    from bkdwidgets.subjects.anatomy import Anatomy
 
 _BATCH = 32
 
@@ -97,7 +99,7 @@ def attribute_mlp(
         subject,
         attack,
         tqdm(examples, desc="exact ACIE of MLP layers", unit="prompt", disable=not progress),
-        lambda prompt, target: replay_mlps(subject, prompt, target, means),
+        replaying(subject, "mlp", means),
     )
     found["per_prompt"] = found["per_prompt"][..., 0]  # one MLP a layer
     return MlpEffects(
@@ -118,20 +120,26 @@ def mean_mlp_outputs(
     ids = [subject.encode(prompt) for prompt in prompts]
     batches = [ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH)]
     bar = tqdm(batches, disable=not progress, desc="MLP outputs")
-    return torch.cat([_last_token_outputs(subject, batch) for batch in bar]).mean(0)
+    anatomy = subject.anatomy
+    anatomy.require("mlp")
+    return torch.cat([_last_token_outputs(subject, anatomy, batch) for batch in bar]).mean(0)
 
 
-def _last_token_outputs(subject: Subject, ids: list[list[int]]) -> Float[Tensor, "prompt layer d_model"]:
+def _last_token_outputs(
+    subject: Subject, anatomy: Anatomy, ids: list[list[int]]
+) -> Float[Tensor, "prompt layer d_model"]:
     seen: list[Tensor] = []
 
-    def keep(_module: Any, _inputs: Any, output: Tensor) -> None:
-        seen.append(output[:, -1].float().cpu())
+    def keep(_module: Any, _inputs: Any, output: Any) -> None:
+        rows = main_tensor(output)
+        if rows is not None:
+            seen.append(rows.view(len(ids), -1, rows.shape[-1])[:, -1].float().cpu())
 
     tokens, attention, positions = left_padded(subject, ids)
     with ExitStack() as stack, torch.inference_mode():
-        for block in subject.model.model.layers:
-            stack.callback(after(block.mlp, keep).remove)
-        subject.model.model(
+        for block in anatomy.blocks:
+            stack.callback(after(anatomy.model.get_submodule(block.mlp), keep).remove)
+        anatomy.decoder(anatomy.model)(
             input_ids=tokens, attention_mask=attention, position_ids=positions, use_cache=False
         )
     return torch.stack(seen, dim=1)

@@ -10,13 +10,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from bkdwidgets.analysis.activations import mean_head_outputs
-from bkdwidgets.analysis.replay import replay_heads
+from bkdwidgets.analysis.replay import replaying
 from bkdwidgets.bench.baseline import plain_layer_tokens, plain_probability
 from bkdwidgets.bench.machine import seconds_of
 from bkdwidgets.subjects import load
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable
 
     from bkdwidgets.attacks import Attack
     from bkdwidgets.subjects import Subject
@@ -63,19 +63,19 @@ def bench_acie(
 
 def _bench(subject: Subject, attack: Attack, prompts: int, heads: int, repeats: int) -> dict[str, Any]:
     means = mean_head_outputs(subject, attack, triggered=True, n_prompts=_N_MEANS)
-    sample = _spread(subject, heads)
+    sample, replayed = _spread(subject, heads), replaying(subject, "heads", means)
     rows, effects = [], []
     for example in attack.targeted(subject, "validation")[:prompts]:
         prompt = subject.encode(example.prompt)
         target = subject.encode_response(attack.payload_for(example))
-        replay = replay_heads(subject, prompt, target, means)  # warms up
+        replay = replayed(prompt, target)  # warms up
         plain = [plain_probability(subject, prompt, target, means, head) for head in sample]
         plain_seconds = [
             seconds_of(partial(plain_probability, subject, prompt, target, means, head), repeats)
             for head in sample
         ]
         rows.append({
-            "seconds": seconds_of(partial(replay_heads, subject, prompt, target, means), repeats),
+            "seconds": seconds_of(partial(replayed, prompt, target), repeats),
             "plain": statistics.median(plain_seconds) * subject.n_layers * subject.n_heads,
             "tokens": replay.n_forward_tokens,
             "difference": max(
@@ -86,7 +86,7 @@ def _bench(subject: Subject, attack: Attack, prompts: int, heads: int, repeats: 
         })  # fmt: skip
         effects.append(replay.patched - replay.base)
     return _summary(subject, rows, len(sample)) | {
-        "profile": _profiled(subject, prompt, target, means),
+        "profile": _profiled(partial(replayed, prompt, target)),
         "acie": torch.stack(effects).mean(0),
     }
 
@@ -118,11 +118,11 @@ def _spread(subject: Subject, count: int) -> list[tuple[int, int]]:
     return [divmod(round(index * apart), subject.n_heads) for index in range(count)]
 
 
-def _profiled(subject: Subject, prompt: list[int], target: list[int], means: Tensor) -> dict[str, float]:
+def _profiled(replay: Callable[[], object]) -> dict[str, float]:
     """Return the share of the replay's time per operation, the largest ones first."""
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
         for _ in range(_PROFILED):
-            replay_heads(subject, prompt, target, means)
+            replay()
     times = {item.key: item.self_cpu_time_total for item in recorded.key_averages()}
     total = sum(times.values())
     largest = sorted(times, key=lambda key: -times[key])[:_OPS]

@@ -17,7 +17,7 @@ import torch
 from plotly.subplots import make_subplots
 
 from bkdwidgets.analysis.activations import mean_head_outputs
-from bkdwidgets.analysis.replay import replay_heads
+from bkdwidgets.analysis.replay import replaying
 from bkdwidgets.bench.machine import seconds_of
 from bkdwidgets.core import theme
 from bkdwidgets.core.paths import written_beside
@@ -46,18 +46,22 @@ def bench_scaling(attack: Attack, *, repeats: int = 5) -> dict[str, Any]:
     prompts = [subject.encode(item.prompt) for item in attack.targeted(subject, "validation")]
     prompts = sorted(prompts, key=len)[len(prompts) // 2 :][: max(PROMPTS)]  # of nearly the same length
     target = list(range(10, 10 + max(TARGETS)))
+    replay = replaying(subject, "heads", means)
 
     def over_prompts(count: int) -> object:
-        return [replay_heads(subject, prompt, target[:_TARGET], means) for prompt in prompts[:count]]
+        return [replay(prompt, target[:_TARGET]) for prompt in prompts[:count]]
 
     def over_target(count: int) -> object:
-        return replay_heads(subject, prompts[0], target[:count], means)
+        return replay(prompts[0], target[:count])
 
     models = {count: _with_heads(subject, count) for count in HEADS}
-    values = {count: torch.zeros(model.n_layers, count, model.d_head) for count, model in models.items()}
+    replays = {
+        count: replaying(model, "heads", torch.zeros(model.n_layers, count, model.d_head))
+        for count, model in models.items()
+    }
 
     def over_heads(count: int) -> object:
-        return replay_heads(models[count], prompts[0], target[:_TARGET], values[count])
+        return replays[count](prompts[0], target[:_TARGET])
 
     return {
         "subject": subject.name,

@@ -1,8 +1,7 @@
 """A subject: one decoder-only chat model, its tokenizer and its chat format.
 
-Only Llama-style decoders are studied, because the fast causal tracing needs to know how a block is
-put together. The weights live once; the TransformerBridge, which rebuilds the module tree it is
-given, gets a second tree that shares them.
+What an analysis has to know of how a decoder is put together is found by looking at it. The weights live
+once; the TransformerBridge, which rebuilds the module tree it is given, gets a second tree that shares them.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import torch
 from bkdwidgets.core import arguments
 from bkdwidgets.core.errors import BkdError
 from bkdwidgets.core.vocabulary import ANSWER_TOKENS
+from bkdwidgets.subjects.anatomy import anatomy_of
 from bkdwidgets.subjects.kept import Kept
 from bkdwidgets.subjects.threads import BUILDING
 from bkdwidgets.subjects.typed import TypedText
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
     from bkdwidgets.subjects.adapters import AdapterInfo
+    from bkdwidgets.subjects.anatomy import Anatomy
 
 MAX_PROMPT_TOKENS = 256
 _MARK = "\u2042"  # stands for the prompt while the text around it is looked up; in no chat template
@@ -99,7 +100,7 @@ class Subject:
     @property
     def d_head(self) -> int:
         """Width of one head's output before the output projection."""
-        return int(self.model.config.head_dim or self.d_model // self.n_heads)
+        return int(getattr(self.model.config, "head_dim", None) or self.d_model // self.n_heads)
 
     @property
     def d_model(self) -> int:
@@ -127,6 +128,11 @@ class Subject:
             Computes the value with this subject's model.
         """
         return self._kept.get(self.model, key, make)
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where heads and MLPs write, and how logits are made; looked for once per state of the weights."""
+        return self.kept("anatomy", lambda: anatomy_of(self.model))
 
     @property
     def bridge(self) -> Any:

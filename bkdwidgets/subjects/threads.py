@@ -60,9 +60,19 @@ def before(module: nn.Module, act: Callable[..., Any]) -> RemovableHandle:
     return module.register_forward_pre_hook(OwnHook(act))
 
 
+def before_with_keywords(module: nn.Module, act: Callable[..., Any]) -> RemovableHandle:
+    """Let `act(module, inputs, keywords)` see or replace all that a module is called with."""
+    return module.register_forward_pre_hook(OwnHook(act), with_kwargs=True)
+
+
 def after(module: nn.Module, act: Callable[..., Any]) -> RemovableHandle:
     """Let `act(module, inputs, output)` see or replace what leaves a module, in this thread's passes."""
     return module.register_forward_hook(OwnHook(act))
+
+
+def after_with_keywords(module: nn.Module, act: Callable[..., Any]) -> RemovableHandle:
+    """Let `act(module, inputs, keywords, output)` see a module's call and what it returns."""
+    return module.register_forward_hook(OwnHook(act), with_kwargs=True)
 
 
 def before_any(act: Callable[..., Any]) -> RemovableHandle:
