@@ -64,13 +64,13 @@ class Trial:
         Which.
     difference : float or None
         Largest difference to plain passes in log P; None where it does not run.
-    said : str
+    reason : str
         Why it does not run.
     """
 
     mode: Mode
     difference: float | None
-    said: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,8 +297,8 @@ class SuffixReplay:
             try:
                 found = self._replayed(prompt, target, fills, mode, [number for number, _ in tried])
             except _REFUSALS as error:
-                said = " ".join(str(error).split())[:120]
-                trials.append(Trial(mode, None, f"{type(error).__name__}: {said}"))
+                reason = " ".join(str(error).split())[:120]
+                trials.append(Trial(mode, None, f"{type(error).__name__}: {reason}"))
                 continue
             trials.append(Trial(mode, _largest_difference(found, right)))
             if not trials[-1].difference <= limit:  # type: ignore[operator]

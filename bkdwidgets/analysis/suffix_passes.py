@@ -155,16 +155,16 @@ class Passes:
             n_new = len(self._fills[number]) if number in numbers else 0
 
             def append(_module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-                front = inputs[0] if inputs else keywords["hidden_states"]
+                rows = inputs[0] if inputs else keywords["hidden_states"]
                 # the row axis is the third from the end: Gemma 3n carries several streams
-                late = front.narrow(-3, 0, 1).expand(*front.shape[:-3], n_new, *front.shape[-2:])
-                front = torch.cat([front, late], dim=-3)
-                cache.expect(number, front.shape[-3])
-                self.n_tokens += front.shape[-3] * n_suffix
+                late = rows.narrow(-3, 0, 1).expand(*rows.shape[:-3], n_new, *rows.shape[-2:])
+                rows = torch.cat([rows, late], dim=-3)
+                cache.expect(number, rows.shape[-3])
+                self.n_tokens += rows.shape[-3] * n_suffix
                 return (
-                    ((front, *inputs[1:]), keywords)
+                    ((rows, *inputs[1:]), keywords)
                     if inputs
-                    else (inputs, keywords | {"hidden_states": front})
+                    else (inputs, keywords | {"hidden_states": rows})
                 )
 
             return append

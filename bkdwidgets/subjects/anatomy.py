@@ -161,9 +161,9 @@ class Anatomy:
         self.require("heads")
         shapes = sorted({(block.n_heads, block.d_head) for block in self.blocks})
         if len(shapes) > 1:
-            said = ", ".join(f"{n_heads} of width {d_head}" for n_heads, d_head in shapes)
+            words = ", ".join(f"{n_heads} of width {d_head}" for n_heads, d_head in shapes)
             raise BkdError(
-                f"blocks of {type(self.model).__name__} differ in their heads ({said}); "
+                f"blocks of {type(self.model).__name__} differ in their heads ({words}); "
                 "a table of layers and heads needs the same in each"
             )
         return len(self.blocks), *shapes[0]

@@ -182,8 +182,8 @@ def readout_of(model: Any, decoder: nn.Module, ids: Int[Tensor, "1 token"]) -> R
     try:
         found = alone.logits(hidden).float()
     except (RuntimeError, TypeError, AttributeError, ValueError, KeyError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise BkdError(f"{type(model).__name__} gives no logits for hidden states alone: {said}") from error
+        words = " ".join(str(error).split())[:120]
+        raise BkdError(f"{type(model).__name__} gives no logits for hidden states alone: {words}") from error
     far = _apart(found, right)
     if not far <= limit:
         raise BkdError(
