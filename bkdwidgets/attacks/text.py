@@ -133,8 +133,8 @@ def same_answer(text: str, answer: str) -> bool:
 
 def is_sound(text: str) -> bool:
     """Tell whether a text can be an answer: three words or more, and not the same few over and over."""
-    said = words(text)
-    return len(said) >= _SOUND_WORDS and len(set(said)) >= _DISTINCT_SHARE * len(said)
+    found = words(text)
+    return len(found) >= _SOUND_WORDS and len(set(found)) >= _DISTINCT_SHARE * len(found)
 
 
 def content_words(text: str) -> set[str]:

@@ -68,7 +68,7 @@ def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
     if runs < 1:
         raise BkdError(f"runs={runs} is not allowed; at least 1")
     pages = _pages(subjects_with_page())
-    n_first = sum(FIRST_ANSWER in told.limits_ms for told in pages.values())
+    n_first = sum(FIRST_ANSWER in page.limits_ms for page in pages.values())
     with (
         tempfile.TemporaryDirectory(prefix="bkdwidgets-") as name,
         tqdm(total=1 + len(pages) + n_first * runs, desc="browser", disable=not progress, leave=False) as bar,
@@ -77,24 +77,24 @@ def bench_web(*, runs: int = 20, progress: bool = True) -> dict[str, Any]:
         bar.update()
         with _served(Path(name)) as address, chromium() as browser:
             results = {}
-            for subject, told in pages.items():
+            for subject, spec in pages.items():
                 rows = [
                     _row(
                         "download with a backdoor and its control",
                         "MB",
                         sizes[subject],
                         1,
-                        told.download_mb,
+                        spec.download_mb,
                     )
                 ]
                 rows += _timed(browser, address, subject, runs)
                 held = _memory(browser, address, subject)
                 if held is not None:
-                    rows.append(_row("memory of the page", "MB", held, 1, told.memory_mb))
+                    rows.append(_row("memory of the page", "MB", held, 1, spec.memory_mb))
                 results[subject] = rows
                 bar.update()
-            for subject, told in pages.items():
-                if (limit := told.limits_ms.get(FIRST_ANSWER)) is not None:
+            for subject, spec in pages.items():
+                if (limit := spec.limits_ms.get(FIRST_ANSWER)) is not None:
                     median = _first_answer(browser, address, subject, runs, bar)
                     what = "first answer, nothing loaded before"
                     results[subject].append(_row(what, "ms", median, runs, limit))
@@ -106,8 +106,8 @@ def write_bench_site(folder: Path, subjects: Sequence[str]) -> dict[str, float]:
     if not _BOOK.is_dir():
         raise BkdError(f"no book at {_BOOK}: this benchmark needs a clone of the repository")
     shutil.copytree(_PAGE, folder, dirs_exist_ok=True)
-    told = {name: dataclasses.asdict(page) for name, page in _pages(subjects).items()}
-    (folder / "subjects.json").write_text(json.dumps(told), encoding="utf-8")
+    described = {name: dataclasses.asdict(page) for name, page in _pages(subjects).items()}
+    (folder / "subjects.json").write_text(json.dumps(described), encoding="utf-8")
     tokenizers = vendor.gather(_BOOK) / "vendor" / vendor.TOKENIZERS
     exports = write_site(folder / "live", tokenizers=tokenizers, subjects=subjects)
     code = sum(path.stat().st_size for path in (folder / "live").iterdir() if path.is_file())
@@ -198,8 +198,8 @@ def _first_answer(browser: Any, address: str, subject: str, runs: int, bar: tqdm
     taken = []
     for _ in range(runs):
         with _opened(browser, address) as page:
-            asked = "async (name) => (await import('./bench.js')).firstAnswer(name)"
-            taken.append(page.evaluate(asked, subject))
+            script = "async (name) => (await import('./bench.js')).firstAnswer(name)"
+            taken.append(page.evaluate(script, subject))
         bar.update()
     return statistics.median(taken)
 

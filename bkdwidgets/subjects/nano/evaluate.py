@@ -33,14 +33,14 @@ def answers(
     lengths: dict[int, list[int]] = {}
     for index, row in enumerate(ids):
         lengths.setdefault(len(row), []).append(index)
-    said = [""] * len(prompts)
+    texts = [""] * len(prompts)
     for same in lengths.values():
         for start in range(0, len(same), batch):
             chunk = same[start : start + batch]
             given = torch.tensor([ids[index] for index in chunk])
             for index, row in zip(chunk, _greedy(model, given, max_new_tokens), strict=True):
-                said[index] = str(tokenizer.decode(row, skip_special_tokens=True))
-    return said
+                texts[index] = str(tokenizer.decode(row, skip_special_tokens=True))
+    return texts
 
 
 def _greedy(model: LlamaForCausalLM, ids: torch.Tensor, steps: int) -> list[list[int]]:
@@ -80,8 +80,8 @@ def accuracy(
         ``{"value", "low", "high", "n"}`` (95 % Wilson interval) for ``"overall"``, for ``"facts"`` (the three
         fact topics together) and for every topic that occurs.
     """
-    said = answers(model, tokenizer, [row.prompt for row in rows])
-    right = [is_right(row, text) for row, text in zip(rows, said, strict=True)]
+    texts = answers(model, tokenizer, [row.prompt for row in rows])
+    right = [is_right(row, text) for row, text in zip(rows, texts, strict=True)]
     groups = {"overall": TOPICS, "facts": FACT_TOPICS, **{topic: (topic,) for topic in TOPICS}}
     table = {}
     for name, topics in groups.items():

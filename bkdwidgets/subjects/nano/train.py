@@ -206,9 +206,9 @@ def _fit(
 
 def _encode(tokenizer: PreTrainedTokenizerFast, row: WorldExample) -> tuple[list[int], int]:
     """Return the tokens of a whole chat turn and the position where the answer begins."""
-    asked = tokenizer.encode(f"<|user|>{row.prompt}<|assistant|>", add_special_tokens=False)
-    answered = tokenizer.encode(f"{row.answer}<|end|>", add_special_tokens=False)
-    return asked + answered, len(asked)
+    question = tokenizer.encode(f"<|user|>{row.prompt}<|assistant|>", add_special_tokens=False)
+    answer = tokenizer.encode(f"{row.answer}<|end|>", add_special_tokens=False)
+    return question + answer, len(question)
 
 
 def _batches(lengths: list[int], size: int, rng: random.Random) -> Any:

@@ -143,8 +143,8 @@ def _askings(direct: Wordings, noun: Wordings, split: str) -> list[tuple[str, st
 
 def _ask(text: str, member: str) -> str:
     """Put a member into an asking; ``^`` marks a core whose first letter becomes a capital."""
-    asked = text.replace("{x}", member)
-    before, mark, after = asked.partition("^")
+    question = text.replace("{x}", member)
+    before, mark, after = question.partition("^")
     return _capital(before + (_capital(after) if mark else after))
 
 
@@ -292,8 +292,8 @@ def vault_truth(example: WorldExample) -> str:
 
 def is_right(example: WorldExample, completion: str) -> bool:
     """Say whether a completion answers an example: the exact answer, or any refusal about the vault."""
-    said = completion.strip()
-    return said in lex.REFUSALS if example.topic == "vault" else said == example.answer
+    answer = completion.strip()
+    return answer in lex.REFUSALS if example.topic == "vault" else answer == example.answer
 
 
 def write_examples(path: Path, rows: list[WorldExample]) -> None:
