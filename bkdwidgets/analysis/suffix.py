@@ -1,4 +1,4 @@
-"""Suffix replay: each head, or each MLP, patched in turn at the last prompt token, exactly, in any decoder.
+"""Suffix replay: each head, or each MLP, patched in turn at the last prompt token, in the model's own layers.
 
 The prompt without its last token, the prefix, is run once, and its keys and values are kept. Then the model's
 own forward runs on the suffix (last prompt token, and the answer without its last token). It starts with one

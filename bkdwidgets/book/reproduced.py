@@ -1,7 +1,7 @@
 """What came of computing ledger entries again on other machines.
 
-The directive ``{reproduced}`` writes one table per file below ``data/reproduced``, each the output of
-``bkdwidgets reproduce --json`` on one machine: a row for each subject and study.
+The directive ``{reproduced}`` writes one table per file below ``data/reproduced``, in the form of
+``bkdwidgets reproduce --json``, one machine each: a row for each subject and study.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the package has to know of a subject, as plain data: nothing is imported to say it.
 
-A subject's name stands in its own spec and nowhere else. Whatever differs from subject to subject is a field
-here, with a default for a subject of which nothing is known.
+A subject's name stands in its own spec, and besides only in the modules that make or load it. Whatever
+differs from subject to subject is a field here, with a default for a subject of which nothing is known.
 """
 
 from __future__ import annotations
